@@ -1,0 +1,84 @@
+// The command line options that the programs of this folder share.
+
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import type { parseArgs } from "node:util";
+import { defaultMachine, type Machine } from "./boot.js";
+import { Missing } from "./cache.js";
+import { projectFolder } from "./initramfs.js";
+import { type KernelSeries, kernelSeries } from "./packages.js";
+
+export const machineOptions = {
+  kernel: { type: "string", multiple: true },
+  cpu: { type: "string" },
+  cpus: { type: "string" },
+  memory: { type: "string" },
+  mte: { type: "boolean" },
+  qemu: { type: "string" },
+  timeout: { type: "string" },
+  addon: { type: "string" },
+  asan: { type: "boolean" },
+  help: { type: "boolean" },
+} as const;
+
+export const machineUsage = `  --kernel ${kernelSeries.join("|")}
+  --cpu CPU            as QEMU's -cpu (default ${defaultMachine.cpu})
+  --cpus N             processors of the host (default ${defaultMachine.cpus})
+  --memory MIB         memory of the host (default ${defaultMachine.memoryMiB})
+  --mte                emulate memory tagging
+  --qemu PROGRAM       default ${defaultMachine.qemu}, or KVM_ARM64_QEMU
+  --timeout SECONDS    for one boot (default ${defaultMachine.timeoutSeconds})
+  --addon FILE         the addon to install there (default: the one that npm run build:addon made)
+  --asan               the addon built with AddressSanitizer (npm run build:addon -- --asan)`;
+
+const options = { ...machineOptions } as const;
+export type MachineValues = ReturnType<typeof parseArgs<{ options: typeof options }>>["values"];
+
+export function kernelsFromOptions(values: MachineValues, otherwise: readonly KernelSeries[]): KernelSeries[] {
+  const named = (values.kernel ?? []).flatMap((list) => list.split(","));
+  return (named.length ? named : otherwise).map((name) => {
+    const series = kernelSeries.find((known) => known === name);
+    if (!series) throw new Missing(`--kernel ${name}: there are ${kernelSeries.join(", ")}`);
+    return series;
+  });
+}
+
+export function machineFromOptions(values: MachineValues, kernel: KernelSeries): Machine {
+  return {
+    kernel,
+    cpu: values.cpu ?? defaultMachine.cpu,
+    cpus: count("--cpus", values.cpus, defaultMachine.cpus),
+    memoryMiB: count("--memory", values.memory, defaultMachine.memoryMiB),
+    mte: values.mte ? "on" : "off",
+    qemu: values.qemu ?? defaultMachine.qemu,
+    timeoutSeconds: count("--timeout", values.timeout, defaultMachine.timeoutSeconds),
+  };
+}
+
+function count(name: string, value: string | undefined, otherwise: number): number {
+  if (value === undefined) return otherwise;
+  if (!/^[1-9][0-9]*$/.test(value)) throw new Missing(`${name} ${value}: a whole number above 0 is wanted`);
+  return Number(value);
+}
+
+/** Where the cross-compiled addon is, relative to the project. */
+export const addonFolders = { plain: "build/linux-arm64", asan: "build/linux-arm64-asan" } as const;
+
+/** The addon that the options ask for, or null where none was built. */
+export function addonFromOptions(values: MachineValues): string | null {
+  const built = join(projectFolder, values.asan ? addonFolders.asan : addonFolders.plain, "kvm.node");
+  const path = values.addon ?? built;
+  if (existsSync(path)) return path;
+  if (values.addon || values.asan) throw new Missing(`there is no addon ${path}: npm run build:addon makes one`);
+  return null;
+}
+
+/** What a program sees in its environment when the addon is one with AddressSanitizer. */
+export function sanitizerEnvironment(values: MachineValues): Record<string, string> {
+  if (!values.asan) return {};
+  return {
+    LD_PRELOAD: "/lib/aarch64-linux-gnu/libasan.so.8",
+    // Node itself leaks on exit by design, and V8's stacks are its own affair.
+    ASAN_OPTIONS: "detect_leaks=0:abort_on_error=0:exitcode=99:detect_stack_use_after_return=0",
+  };
+}
