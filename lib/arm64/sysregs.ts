@@ -1,0 +1,110 @@
+// THE table of system registers: every fact about one stands in its row, in lib/arm64/sysregs/. What cannot be data
+// (side effects, values that depend on the machine) hangs on the name, in the model.
+
+import type { RegId } from "./reg-id.js";
+import { ARCH_ARM64, makeId, Space } from "./reg-id.js";
+import type { Encoding, SysReg } from "./sysreg-row.js";
+import { debugRegs } from "./sysregs/debug.js";
+import { el1Regs } from "./sysregs/el1.js";
+import { el2Regs, el12Regs, ichRegs } from "./sysregs/el2.js";
+import { gicRegs } from "./sysregs/gic.js";
+import { idRegs } from "./sysregs/id.js";
+import { amuRegs, pmuRegs } from "./sysregs/pmu.js";
+import { specialRegs } from "./sysregs/special.js";
+import { timerRegs } from "./sysregs/timer.js";
+
+const groups = [
+  ...debugRegs,
+  ...idRegs,
+  ...el1Regs,
+  ...specialRegs,
+  ...pmuRegs,
+  ...amuRegs,
+  ...timerRegs,
+  ...gicRegs,
+  ...el2Regs,
+  ...el12Regs,
+  ...ichRegs,
+];
+
+/** The name of a system register that the table knows. */
+export type SysRegName = (typeof groups)[number]["name"];
+
+/** op0, op1, CRn, CRm, op2 in 16 bits, as the id of a system register has them and as MRS and MSR do in bits 20:5. */
+export function packEncoding([op0, op1, crn, crm, op2]: Encoding): number {
+  return (op0 << 14) | (op1 << 11) | (crn << 7) | (crm << 3) | op2;
+}
+
+/** The five numbers of a packed encoding. */
+export function unpackEncoding(encoding16: number): Encoding {
+  return [
+    encoding16 >> 14,
+    (encoding16 >> 11) & 7,
+    (encoding16 >> 7) & 15,
+    (encoding16 >> 3) & 15,
+    encoding16 & 7,
+  ] as const;
+}
+
+/** Every system register, sorted by encoding. */
+export const sysRegs: readonly SysReg<SysRegName>[] = (groups as SysReg<SysRegName>[]).sort(
+  (a, b) => packEncoding(a.encoding) - packEncoding(b.encoding),
+);
+
+interface Index {
+  readonly byName: ReadonlyMap<string, number>;
+  readonly byEncoding: ReadonlyMap<number, number>;
+  /** By the ids that do not follow from the encoding. */
+  readonly byUserId: ReadonlyMap<bigint, number>;
+}
+
+let built: Index | undefined;
+
+// Not made on import: who reads no register pays nothing.
+function index(): Index {
+  built ??= {
+    byName: new Map(sysRegs.map((reg, i) => [reg.name, i])),
+    byEncoding: new Map(sysRegs.map((reg, i) => [packEncoding(reg.encoding), i])),
+    byUserId: new Map(sysRegs.flatMap((reg, i) => (reg.userId === undefined ? [] : [[reg.userId, i]]))),
+  };
+  return built;
+}
+
+/** The row of a register. */
+export function sysRegByName(name: SysRegName): SysReg<SysRegName>;
+export function sysRegByName(name: string): SysReg<SysRegName> | undefined;
+export function sysRegByName(name: string): SysReg<SysRegName> | undefined {
+  return sysRegs[index().byName.get(name) ?? -1];
+}
+
+/** The row of the register that MRS and MSR reach by a packed encoding. */
+export function sysRegByEncoding(encoding16: number): SysReg<SysRegName> | undefined {
+  return sysRegs[index().byEncoding.get(encoding16) ?? -1];
+}
+
+/** The place of a register in `sysRegs`. */
+export function sysRegIndex(name: SysRegName): number {
+  const place = index().byName.get(name);
+  if (place === undefined) throw new TypeError(`sysRegIndex: name ${JSON.stringify(name)} is no system register`);
+  return place;
+}
+
+/** The place of the register that MRS and MSR reach by a packed encoding; -1 where there is none. */
+export function sysRegIndexByEncoding(encoding16: number): number {
+  return index().byEncoding.get(encoding16) ?? -1;
+}
+
+/** The id by which KVM_GET_ONE_REG reaches a register. Of FPCR and FPSR it is 32 bits wide. */
+export function sysRegId(reg: SysReg): RegId<32 | 64> {
+  return (reg.userId ?? makeId(ARCH_ARM64, 64, Space.sysReg, packEncoding(reg.encoding))) as RegId<32 | 64>;
+}
+
+/** The register behind an id: KVM's swap of the timers is undone, and SPSR_EL1 and its kin are found in the core space. */
+export function sysRegById(id: bigint): SysReg<SysRegName> | undefined {
+  const { byUserId, byEncoding } = index();
+  const place = byUserId.get(id);
+  if (place !== undefined) return sysRegs[place];
+  if (id >> 16n !== 0x6030_0000_0013n) return undefined;
+  const reg = sysRegs[byEncoding.get(Number(id & 0xffffn)) ?? -1];
+  return reg === undefined || reg.userId !== undefined ? undefined : reg;
+}
