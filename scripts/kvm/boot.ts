@@ -3,9 +3,10 @@
 
 import { spawn, spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { closeSync, mkdtempSync, openSync, readSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { FileTail, LineSplitter } from "../lines.js";
 import { Missing } from "./cache.js";
 import { type GuestContent, writeInitramfs } from "./initramfs.js";
 import { type KernelSeries, kernelImage } from "./packages.js";
@@ -146,43 +147,4 @@ function converse(machine: Machine, args: string[]): Promise<End> {
     qemu.on("error", reject);
     qemu.on("close", (status) => resolve({ status, why: "ended" }));
   });
-}
-
-/** Bytes in, whole lines out. */
-class LineSplitter {
-  #rest = "";
-  readonly #decoder = new TextDecoder();
-
-  push(bytes: Uint8Array): string[] {
-    const lines = (this.#rest + this.#decoder.decode(bytes, { stream: true })).split(/\r*\n/);
-    this.#rest = lines.pop() ?? "";
-    return lines;
-  }
-
-  rest(): string[] {
-    return this.#rest ? [this.#rest] : [];
-  }
-}
-
-/** Reads what was added to a file since the last time. */
-class FileTail {
-  #at = 0;
-  readonly #path: string;
-
-  constructor(path: string) {
-    this.#path = path;
-  }
-
-  read(): Uint8Array {
-    const bytes = (statSync(this.#path, { throwIfNoEntry: false })?.size ?? 0) - this.#at;
-    if (bytes <= 0) return new Uint8Array(0);
-    const buffer = Buffer.alloc(bytes);
-    const file = openSync(this.#path, "r");
-    try {
-      this.#at += readSync(file, buffer, 0, bytes, this.#at);
-    } finally {
-      closeSync(file);
-    }
-    return buffer;
-  }
 }

@@ -1,11 +1,8 @@
 // The command line options that the programs of this folder share.
 
-import { existsSync } from "node:fs";
-import { join } from "node:path";
 import type { parseArgs } from "node:util";
 import { defaultMachine, type Machine } from "./boot.js";
 import { Missing } from "./cache.js";
-import { projectFolder } from "./initramfs.js";
 import { type KernelSeries, kernelSeries } from "./packages.js";
 
 export const machineOptions = {
@@ -28,8 +25,8 @@ export const machineUsage = `  --kernel ${kernelSeries.join("|")}
   --mte                emulate memory tagging
   --qemu PROGRAM       default ${defaultMachine.qemu}, or KVM_ARM64_QEMU
   --timeout SECONDS    for one boot (default ${defaultMachine.timeoutSeconds})
-  --addon FILE         the addon to install there (default: the one that npm run build:addon made)
-  --asan               the addon built with AddressSanitizer (npm run build:addon -- --asan)`;
+  --addon FILE         the addon to install there (default: it is compiled from native/)
+  --asan               compile the addon with AddressSanitizer`;
 
 const options = { ...machineOptions } as const;
 export type MachineValues = ReturnType<typeof parseArgs<{ options: typeof options }>>["values"];
@@ -59,18 +56,6 @@ function count(name: string, value: string | undefined, otherwise: number): numb
   if (value === undefined) return otherwise;
   if (!/^[1-9][0-9]*$/.test(value)) throw new Missing(`${name} ${value}: a whole number above 0 is wanted`);
   return Number(value);
-}
-
-/** Where the cross-compiled addon is, relative to the project. */
-export const addonFolders = { plain: "build/linux-arm64", asan: "build/linux-arm64-asan" } as const;
-
-/** The addon that the options ask for, or null where none was built. */
-export function addonFromOptions(values: MachineValues): string | null {
-  const built = join(projectFolder, values.asan ? addonFolders.asan : addonFolders.plain, "kvm.node");
-  const path = values.addon ?? built;
-  if (existsSync(path)) return path;
-  if (values.addon || values.asan) throw new Missing(`there is no addon ${path}: npm run build:addon makes one`);
-  return null;
 }
 
 /** What a program sees in its environment when the addon is one with AddressSanitizer. */

@@ -5,10 +5,10 @@ import { existsSync } from "node:fs";
 import { isAbsolute, join, relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { boot } from "./boot.js";
+import { buildAddon } from "./build-addon.js";
 import { Missing } from "./cache.js";
 import { guestProject } from "./initramfs.js";
 import {
-  addonFromOptions,
   kernelsFromOptions,
   machineFromOptions,
   machineOptions,
@@ -74,7 +74,7 @@ async function main(argv: string[]): Promise<number> {
     },
     workingFolder: guestProject,
     additions: [...named, ...(values.add ?? []).map(additionOf)],
-    addon: addonFromOptions(values),
+    addon: values.addon ?? (await buildAddon(values.asan ? "asan" : "plain")),
   };
   const outcome = await boot(machine, content, {
     console: (line) => console.log(line),

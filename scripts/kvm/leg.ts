@@ -1,0 +1,75 @@
+// A leg of the test run on a genuine /dev/kvm: mocha inside a KVM host, its report read out here.
+
+import { type LegResult, legFailed, reportVariable, Tally } from "../test/report.js";
+import { boot, type Machine } from "./boot.js";
+import { buildAddon } from "./build-addon.js";
+import { Missing } from "./cache.js";
+import { guestProject, reportPort } from "./initramfs.js";
+import { kernelsFromOptions, type MachineValues, machineFromOptions, sanitizerEnvironment } from "./options.js";
+import { kernelSeries } from "./packages.js";
+
+/** The tests that are run there: the contract on the genuine kernel, the addon's own, and those of the host itself. */
+const specs = ["dist/test/contract/**/*.test.js", "dist/test/native/**/*.test.js", "dist/test/kvm/*.inside.js"];
+
+interface LegRequest {
+  readonly name: string;
+  readonly machine: Machine;
+  readonly addon: string | null;
+  readonly environment: Readonly<Record<string, string>>;
+  /** As mocha's --grep. */
+  readonly only: string | null;
+}
+
+async function kvmLeg(request: LegRequest): Promise<LegResult> {
+  const { name, machine, only } = request;
+  const tally = new Tally(console.log);
+  const mocha = ["node", "node_modules/mocha/bin/mocha.js", "--no-config", "--timeout", "60000", "--exit"];
+  const command = [
+    ...mocha,
+    "--reporter",
+    "dist/scripts/test/reporter.js",
+    ...(only ? ["--grep", only] : []),
+    ...specs,
+  ];
+  const outcome = await boot(
+    machine,
+    {
+      command,
+      environment: {
+        KVM_ARM64_BACKENDS: "kvm",
+        KVM_ARM64_KERNEL: machine.kernel,
+        [reportVariable]: reportPort,
+        NO_COLOR: "1",
+        ...request.environment,
+      },
+      workingFolder: guestProject,
+      additions: [],
+      addon: request.addon,
+    },
+    { console: (line) => console.log(`    | ${line}`), report: (line) => tally.line(line) },
+  );
+  if (outcome.why === "timeout") tally.fail(name, `the host was stopped after ${machine.timeoutSeconds} s`);
+  if (outcome.why === "no status") tally.fail(name, "the host went down before the test runner ended");
+  return tally.result(name, outcome.seconds, outcome.status);
+}
+
+/**
+ * One leg for each kernel that the options name; without any, for all. What is missing for one makes that leg fail, and
+ * the others go on.
+ */
+export async function kvmLegs(values: MachineValues, only: string | null): Promise<LegResult[]> {
+  const legs: LegResult[] = [];
+  for (const kernel of kernelsFromOptions(values, kernelSeries)) {
+    const name = `kvm ${kernel}${values.asan ? " asan" : ""}`;
+    console.log(`\n${name}`);
+    try {
+      const addon = values.addon ?? (await buildAddon(values.asan ? "asan" : "plain"));
+      const machine = machineFromOptions(values, kernel);
+      legs.push(await kvmLeg({ name, machine, addon, environment: sanitizerEnvironment(values), only }));
+    } catch (error) {
+      if (!(error instanceof Missing)) throw error;
+      legs.push(legFailed(name, error.message));
+    }
+  }
+  return legs;
+}

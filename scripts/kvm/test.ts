@@ -1,0 +1,27 @@
+// npm run test:kvm: the contract suite on a genuine /dev/kvm, on one emulated arm64 host for each kernel.
+
+import { parseArgs } from "node:util";
+import { summarize } from "../test/report.js";
+import { Missing } from "./cache.js";
+import { kvmLegs } from "./leg.js";
+import { machineOptions, machineUsage } from "./options.js";
+import { kernelSeries } from "./packages.js";
+
+const usage = `npm run test:kvm -- [options]
+${machineUsage}
+  --only PATTERN       only tests whose title matches
+Without --kernel, every kernel in turn: ${kernelSeries.join(", ")}.`;
+
+try {
+  const { values } = parseArgs({ options: { ...machineOptions, only: { type: "string" } } });
+  if (values.help) {
+    console.log(usage);
+  } else {
+    const legs = await kvmLegs(values, values.only ?? null);
+    process.exitCode = summarize(legs, console.log) ? 0 : 1;
+  }
+} catch (error) {
+  if (!(error instanceof Missing)) throw error;
+  console.error(`kvm-arm64: ${error.message}`);
+  process.exitCode = 1;
+}

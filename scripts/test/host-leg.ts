@@ -1,0 +1,47 @@
+// The leg of the test run on this machine: mocha as test/mocharc.json configures it, its report read as it comes.
+
+import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { FileTail, LineSplitter } from "../lines.js";
+import { type LegResult, reportVariable, Tally } from "./report.js";
+
+const timeoutMs = 45 * 60 * 1000;
+
+/** `mochaArguments`: from the command line, as mocha takes them. */
+export function hostLeg(projectFolder: string, mochaArguments: readonly string[]): Promise<LegResult> {
+  const name = "this machine";
+  console.log(`\n${name}`);
+  const scratch = mkdtempSync(join(tmpdir(), "kvm-arm64-"));
+  const report = join(scratch, "report");
+  const tally = new Tally(console.log);
+  const tail = new FileTail(report);
+  const lines = new LineSplitter();
+  const poll = (): void => {
+    for (const line of lines.push(tail.read())) tally.line(line);
+  };
+  const started = performance.now();
+  const mocha = join(projectFolder, "node_modules/mocha/bin/mocha.js");
+  const reporter = join(projectFolder, "dist/scripts/test/reporter.js");
+  return new Promise((resolve, reject) => {
+    const run = spawn(
+      process.execPath,
+      [mocha, "--config", "test/mocharc.json", "--reporter", reporter, ...mochaArguments],
+      { cwd: projectFolder, env: { ...process.env, [reportVariable]: report }, stdio: "inherit" },
+    );
+    const poller = setInterval(poll, 200);
+    const timer = setTimeout(() => {
+      tally.fail(name, `stopped after ${timeoutMs / 60_000} minutes`);
+      run.kill("SIGKILL");
+    }, timeoutMs);
+    run.on("error", reject);
+    run.on("close", (status) => {
+      clearInterval(poller);
+      clearTimeout(timer);
+      poll();
+      rmSync(scratch, { recursive: true, force: true });
+      resolve(tally.result(name, (performance.now() - started) / 1000, status));
+    });
+  });
+}

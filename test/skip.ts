@@ -1,0 +1,13 @@
+// A skip with its reason: the summary of a run prints both.
+
+/** Why a test, or every test of a suite, was skipped. */
+export const skipReasons = new WeakMap<object, string>();
+
+/** Skips the running test; in a `before` hook, every test of its suite. */
+export function skip(context: Mocha.Context, reason: string): never {
+  const runnable = context.runnable();
+  const isHook = (runnable as { type?: string }).type === "hook";
+  const skipped = isHook ? (context.currentTest ?? runnable.parent) : runnable;
+  if (skipped) skipReasons.set(skipped, reason);
+  context.skip();
+}
