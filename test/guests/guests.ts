@@ -1,0 +1,70 @@
+// The guest programs, once: how each is built, run and judged. README.md says what they may rely on.
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+/** test/guests of the sources; this module runs from dist/test/guests. */
+export const guestsFolder = fileURLToPath(new URL("../../../test/guests/", import.meta.url));
+
+export interface Guest {
+  readonly name: string;
+  /** Under test/guests. */
+  readonly sources: readonly string[];
+  /** Of the compiler; plain Armv8.0 unless the program is about more. */
+  readonly march: string;
+  readonly format: "elf" | "flat" | "image";
+  readonly cpus: number;
+  /** What the machine ends with when all is well. */
+  readonly status: number;
+  /** Name of the file in test/guests/programs that has the console output. */
+  readonly stdout: string;
+  /** About how many instructions it executes, under qemu-system-aarch64 -icount. */
+  readonly instructions: number;
+}
+
+const runtime = ["runtime/start.S", "runtime/runtime.c"];
+
+const program = (name: string, instructions: number, more: Partial<Guest> = {}): Guest => ({
+  name,
+  sources: [...runtime, `programs/${name}.c`],
+  march: "armv8-a",
+  format: "elf",
+  cpus: 1,
+  status: 0,
+  stdout: `${name}.stdout`,
+  instructions,
+  ...more,
+});
+
+const smp = [...runtime, "programs/smp-counter.c"];
+const workload = [...runtime, "programs/workload.c", "programs/workload-hash.c", "programs/workload-parts.c"];
+const hello = [...runtime, "programs/hello.c"];
+
+// biome-ignore format: table
+export const guests: readonly Guest[] = [
+  program("hello",                        368),
+  program("hello",                        368,       { format: "flat" }),
+  program("hello",                        369,       { format: "image", sources: ["runtime/header.S", ...hello] }),
+  program("exit-status",                  310,       { status: 42 }),
+  program("exceptions-reach-el1-vectors", 11_840),
+  program("psci-services",                8_400,     { cpus: 2 }),
+  program("mmio-sign-extension",          5_500),
+  program("timer-counter",                230_000),
+  program("smp-counter",                  160_000,   { cpus: 4 }),
+  program("smp-counter-lse",              160_000,   { cpus: 4, march: "armv8.1-a", sources: smp, stdout: "smp-counter.stdout" }),
+  program("workload",                     9_580_000, { sources: workload }),
+  program("workload-crc",                 9_490_000, { sources: workload, march: "armv8.1-a", stdout: "workload.stdout" }),
+];
+
+const suffixes = { elf: "elf", flat: "bin", image: "Image" } as const;
+
+/** Name of the built file: "hello.elf". */
+export const fileName = (guest: Guest): string => `${guest.name}.${suffixes[guest.format]}`;
+
+/** Path of the committed file. */
+export const guestFile = (guest: Guest): string => `${guestsFolder}bin/${fileName(guest)}`;
+
+export const expectedStdout = (guest: Guest): string =>
+  readFileSync(`${guestsFolder}programs/${guest.stdout}`, "latin1");
+
+/** The compiler that the committed files came from; another version may give other bytes. */
+export const compilerFile = `${guestsFolder}bin/compiler.txt`;
