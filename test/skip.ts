@@ -6,8 +6,9 @@ export const skipReasons = new WeakMap<object, string>();
 /** Skips the running test; in a `before` hook, every test of its suite. */
 export function skip(context: Mocha.Context, reason: string): never {
   const runnable = context.runnable();
-  const isHook = (runnable as { type?: string }).type === "hook";
-  const skipped = isHook ? (context.currentTest ?? runnable.parent) : runnable;
+  const { type } = runnable as { type?: string };
+  const forSuite = type === "hook" && runnable.title.includes('"before all"');
+  const skipped = forSuite ? runnable.parent : type === "hook" ? context.currentTest : runnable;
   if (skipped) skipReasons.set(skipped, reason);
   context.skip();
 }

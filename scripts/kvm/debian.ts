@@ -11,7 +11,6 @@ const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
 export interface Package {
   readonly name: string;
   readonly version: string;
-  readonly depends: string;
   /** Path below the mirror. */
   readonly file: string;
   readonly bytes: number;
@@ -117,7 +116,6 @@ export function parsePackages(index: string, names: RegExp): Package[] {
     return {
       name,
       version: field("Version"),
-      depends: field("Depends"),
       file: field("Filename"),
       bytes: Number(field("Size")),
       sha256: field("SHA256"),
@@ -125,11 +123,26 @@ export function parsePackages(index: string, names: RegExp): Package[] {
   });
 }
 
-/** Orders versions of one package as deb-version(7) does. */
+/** Orders versions of a package as deb-version(7) does: by epoch, then upstream's version, then Debian's revision. */
 export function compareVersions(left: string, right: string): number {
-  const [a, b] = [left, right].map((version) => (version.includes(":") ? version : `0:${version}`).split(/(\d+)/));
-  for (let i = 0; i < Math.max(a!.length, b!.length); i++) {
-    const [x, y] = [a![i] ?? "", b![i] ?? ""];
+  const [a, b] = [left, right].map(splitVersion);
+  for (const part of [0, 1, 2] as const) {
+    const order = comparePart(a![part], b![part]);
+    if (order !== 0) return order;
+  }
+  return 0;
+}
+
+function splitVersion(version: string): [string, string, string] {
+  const [, epoch = "0", upstream = "", revision = ""] = /^(?:(\d+):)?(.*?)(?:-([^-]*))?$/.exec(version) ?? [];
+  return [epoch, upstream, revision];
+}
+
+/** Runs of text and of digits by turns. */
+function comparePart(left: string, right: string): number {
+  const [a, b] = [left.split(/(\d+)/), right.split(/(\d+)/)];
+  for (let i = 0; i < Math.max(a.length, b.length); i++) {
+    const [x, y] = [a[i] ?? "", b[i] ?? ""];
     const order = i % 2 ? Number(x) - Number(y) : compareText(x, y);
     if (order !== 0) return order;
   }

@@ -60,8 +60,9 @@ export class Tally {
 
   line(text: string): void {
     const event = parseLine(text);
-    if (!event) return this.fail("the report", `has a line that is none: ${text}`);
-    if (event.kind === "end") {
+    if (!event) {
+      this.fail("the report", `has a line that is none: ${text}`);
+    } else if (event.kind === "end") {
       this.#endSuite();
       const seen = this.#passed + this.#failures.length + this.#skips.length;
       this.#whole = event.tests === seen;
