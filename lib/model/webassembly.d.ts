@@ -1,0 +1,15 @@
+// The part of the WebAssembly JavaScript interface that the model uses; Node has it, the libraries named in
+// tsconfig.json do not describe it.
+
+declare namespace WebAssembly {
+  interface MemoryDescriptor {
+    initial: number;
+    maximum?: number;
+    shared?: boolean;
+  }
+  class Memory {
+    constructor(descriptor: MemoryDescriptor);
+    readonly buffer: ArrayBufferLike;
+    grow(pages: number): number;
+  }
+}
