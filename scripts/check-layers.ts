@@ -44,8 +44,14 @@ export const layers: readonly Layer[] = [
     node: ["node:module"],
     why: "it alone knows both backends",
   },
-  { of: "index.ts", imports: [...facts, publicClasses], node: [], why: "it gathers the public names" },
-  { of: "cli/", imports: ["index.ts", ...facts, publicClasses], node: ["*"], why: "the program uses what users have" },
+  { of: "index.ts", imports: [...facts, publicClasses, "kvm.ts"], node: [], why: "it gathers the public names" },
+  { of: "vmm/", imports: [...facts, publicClasses, "kvm.ts", "index.ts"], node: [], why: "a VMM uses what users have" },
+  {
+    of: "cli/",
+    imports: [...facts, publicClasses, "kvm.ts", "index.ts", "vmm/"],
+    node: ["*"],
+    why: "the program uses what users have",
+  },
   { of: publicClasses, imports: facts, node: [], why: "public classes see the seam, never a backend" },
 ];
 
@@ -82,11 +88,15 @@ export function importsOf(text: string): Import[] {
   return found;
 }
 
-const fits = (path: string, place: string): boolean => (place.endsWith("/") ? path.startsWith(place) : path === place);
+function fits(path: string, place: string): boolean {
+  if (place === publicClasses) return layerOf(path).of === publicClasses;
+  return place.endsWith("/") ? path.startsWith(place) : path === place;
+}
 
 export function layerOf(path: string): Layer {
-  const [layer] = layers.filter(({ of }) => of === "" || fits(path, of)).sort((a, b) => b.of.length - a.of.length);
-  return layer!;
+  const named = layers.filter(({ of }) => of !== publicClasses && fits(path, of));
+  const [longest] = named.sort((a, b) => b.of.length - a.of.length);
+  return longest ?? layers.find(({ of }) => of === publicClasses)!;
 }
 
 /** Below lib/, as a source file: "./vm.js" in "kvm.ts" is "vm.ts". */
