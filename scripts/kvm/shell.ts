@@ -1,13 +1,13 @@
 // npm run kvm -- [options] [command …]: runs a command on a Linux arm64 host with a genuine /dev/kvm, emulated by QEMU;
-// without a command, a shell there. An argument that names a file or folder of this machine is copied in.
+// without a command, a shell there. An argument that names a file of this machine is copied in.
 
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { isAbsolute, join, relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { boot } from "./boot.js";
 import { buildAddon } from "./build-addon.js";
 import { Missing } from "./cache.js";
-import { guestProject } from "./initramfs.js";
+import { guestProject, projectFolder } from "./initramfs.js";
 import {
   kernelsFromOptions,
   machineFromOptions,
@@ -21,7 +21,7 @@ ${machineUsage}
   --add PATH[:PATH]    copy a file or folder of this machine in, to the second path if given (repeatable)
   --env NAME=VALUE     set in the command's environment (repeatable)
   --out FILE.tar       take home what the command leaves in /out
-Options stand before the command. Its arguments that name a file or folder here are copied in. ctrl-A x ends a shell.`;
+Options stand before the command. Its arguments that name files here are copied in. ctrl-A x ends a shell.`;
 
 const options = {
   ...machineOptions,
@@ -30,16 +30,20 @@ const options = {
   out: { type: "string" },
 } as const;
 
-/** Files below this folder keep their place relative to it, which is the package's folder there; others keep theirs. */
+/** npm runs scripts in the package's folder and tells where it was called. */
+const here = process.env["INIT_CWD"] ?? process.cwd();
+
+/** This package's files are in its folder there, all others under the name that they have here. */
 function placeInGuest(path: string): string {
-  const fromHere = relative(process.cwd(), resolve(path));
-  return fromHere.startsWith("..") || isAbsolute(fromHere) ? resolve(path) : join(guestProject, fromHere);
+  const inProject = relative(projectFolder, path);
+  return inProject.startsWith("..") || isAbsolute(inProject) ? path : join(guestProject, inProject);
 }
 
 function additionOf(spec: string): { from: string; to: string } {
-  const [from = "", to] = spec.split(":");
+  const [name = "", to] = spec.split(":");
+  const from = resolve(here, name);
   if (!existsSync(from)) throw new Missing(`--add ${spec}: there is no ${from}`);
-  return { from, to: to ? resolve(guestProject, to) : placeInGuest(from) };
+  return { from, to: to ? resolve(placeInGuest(here), to) : placeInGuest(from) };
 }
 
 function environmentOf(settings: readonly string[]): Record<string, string> {
@@ -62,7 +66,10 @@ async function main(argv: string[]): Promise<number> {
     return 0;
   }
   const command = argv.slice(commandAt);
-  const named = command.filter((word) => existsSync(word)).map((from) => ({ from, to: placeInGuest(from) }));
+  const files = command
+    .map((word) => resolve(here, word))
+    .filter((path) => statSync(path, { throwIfNoEntry: false })?.isFile());
+  const named = files.map((from) => ({ from, to: placeInGuest(from) }));
   const [kernel = "6.12"] = kernelsFromOptions(values, ["6.12"]);
   const machine = machineFromOptions(values, kernel);
   const content = {
@@ -72,13 +79,13 @@ async function main(argv: string[]): Promise<number> {
       ...sanitizerEnvironment(values),
       ...environmentOf(values.env ?? []),
     },
-    workingFolder: guestProject,
+    workingFolder: placeInGuest(here),
     additions: [...named, ...(values.add ?? []).map(additionOf)],
     addon: values.addon ?? (await buildAddon(values.asan ? "asan" : "plain")),
   };
   const outcome = await boot(machine, content, {
     console: (line) => console.log(line),
-    ...(values.out ? { outArchive: resolve(values.out) } : {}),
+    ...(values.out ? { outArchive: resolve(here, values.out) } : {}),
   });
   if (outcome.status !== null) return outcome.status;
   console.error(
