@@ -1,0 +1,12 @@
+// All rows, in the order of the manual, and the decoder over them.
+
+import { decoder } from "./decode.js";
+import type { Insn } from "./insn.js";
+import { branches } from "./insns/branches.js";
+import { dataImmediate } from "./insns/data-immediate.js";
+import { system } from "./insns/system.js";
+
+export const a64: readonly Insn[] = [...dataImmediate, ...branches, ...system];
+
+/** The row of a word (an unsigned 32-bit number), or undefined where nothing is allocated. */
+export const decodeA64 = decoder(a64);
