@@ -1,0 +1,83 @@
+// What KVM_SET_GUEST_DEBUG asks of a running CPU: debug exceptions that go to EL2 instead of to the guest.
+// DDI 0487 D2.8 to D2.12.
+
+import { Ec, Fsc, syndrome } from "./exceptions.js";
+
+/** A range of addresses that stops the CPU when it is fetched from, or read or written. */
+export interface Point {
+  readonly address: bigint;
+  readonly bytes: number;
+}
+
+export interface Watchpoint extends Point {
+  readonly on: "read" | "write" | "both";
+}
+
+export interface GuestDebug {
+  /** Software step: PSTATE.SS = 1 lets one instruction run, then EC 0x32. */
+  readonly singleStep: boolean;
+  /** BRK goes to EL2. */
+  readonly softwareBreakpoints: boolean;
+  readonly breakpoints: readonly Point[];
+  readonly watchpoints: readonly Watchpoint[];
+}
+
+export const noGuestDebug: GuestDebug = {
+  singleStep: false,
+  softwareBreakpoints: false,
+  breakpoints: [],
+  watchpoints: [],
+};
+
+const ENABLED = 1n;
+
+/** The points that pairs of DBGBVR and DBGBCR describe: unlinked address breakpoints, those that are enabled. */
+export function breakpointsOf(values: readonly bigint[], controls: readonly bigint[]): Point[] {
+  return values.flatMap((value, n) => {
+    const control = controls[n] ?? 0n;
+    return (control & ENABLED) === 0n ? [] : [{ address: value & ~3n, bytes: 4 }];
+  });
+}
+
+/** The ranges that pairs of DBGWVR and DBGWCR describe: BAS selects bytes of a doubleword, or MASK a power of two. */
+export function watchpointsOf(values: readonly bigint[], controls: readonly bigint[]): Watchpoint[] {
+  return values.flatMap((value, n) => {
+    const control = controls[n] ?? 0n;
+    if ((control & ENABLED) === 0n) return [];
+    const on = ([undefined, "read", "write", "both"] as const)[Number((control >> 3n) & 3n)];
+    if (on === undefined) return [];
+    const mask = (control >> 24n) & 31n;
+    if (mask >= 3n) return [{ address: (value >> mask) << mask, bytes: 2 ** Number(mask), on }];
+    const bas = Number((control >> 5n) & 255n);
+    if (bas === 0) return [];
+    const first = 31 - Math.clz32(bas & -bas);
+    const last = 31 - Math.clz32(bas);
+    return [{ address: (value & ~7n) + BigInt(first), bytes: last - first + 1, on }];
+  });
+}
+
+/** The watchpoint that an access meets. */
+export function watchpointHit(
+  debug: GuestDebug,
+  address: bigint,
+  bytes: number,
+  write: boolean,
+): Watchpoint | undefined {
+  return debug.watchpoints.find(
+    (point) =>
+      (point.on === "both" || (point.on === "write") === write) &&
+      address < point.address + BigInt(point.bytes) &&
+      point.address < address + BigInt(bytes),
+  );
+}
+
+export function breakpointHit(debug: GuestDebug, pc: bigint): Point | undefined {
+  return debug.breakpoints.find((point) => pc === point.address);
+}
+
+/** ESR_EL2 of a Software Step exception: ISV says that an instruction was stepped, EX that it was a Load-Exclusive. */
+export function stepSyndrome(what: "stepped" | "exclusive" | "pending"): number {
+  const isv = what === "pending" ? 0 : 1 << 24;
+  const ex = what === "exclusive" ? 1 << 6 : 0;
+  return syndrome(Ec.stepLower, isv | ex | Fsc.debug);
+}
