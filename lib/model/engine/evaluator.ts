@@ -1,0 +1,497 @@
+// The evaluator: Machine in plain TypeScript over the CPU state. The readable judge of the other engines, and the one
+// that steps single instructions. It runs EL0 and EL1; its caller is EL2.
+
+import { extract } from "../a64/bits.js";
+import type { Insn } from "../a64/insn.js";
+import type { AccessBytes, AtomicOperation, Barrier, Machine, MachineOn, PstateField, Width } from "../a64/machine.js";
+import { decodeA64 } from "../a64/table.js";
+import {
+  Ec,
+  exceptionReturn,
+  Fsc,
+  implementedPstate,
+  syndrome,
+  takePendingInterrupt,
+  takeSynchronous,
+} from "../cpu/exceptions.js";
+import { breakpointHit, type GuestDebug, noGuestDebug, stepSyndrome, watchpointHit } from "../cpu/guest-debug.js";
+import { Attention, type CpuState, cells, Pstate } from "../cpu/state.js";
+import { DC_ZVA_BYTES, type SystemOutcome, SystemRegisters } from "../cpu/sysregs.js";
+import { crc32 } from "./crc32.js";
+import { type Faults, GuestMemory } from "./memory.js";
+import { Narrow } from "./narrow.js";
+import { type Bus, type Environment, type Stop, unwind } from "./stop.js";
+import { type Cell, Wide } from "./wide.js";
+
+export type { Bus, BusAccess, Environment, Stop } from "./stop.js";
+
+const PC = cells.pc * 2;
+const MODE = cells.flags * 2;
+const NZCV = cells.flags * 2 + 1;
+const ATTENTION = cells.attention * 2;
+
+/** What a word means, ready to run. Words decode to the same thing wherever they stand, so the cache never goes stale. */
+interface Decoded {
+  readonly word: number;
+  readonly fields: Readonly<Record<string, number>>;
+  readonly run: (m: Machine, fields: Readonly<Record<string, number>>) => void;
+}
+
+const DECODED_BITS = 14;
+const NOTHING: Decoded = { word: -1, fields: {}, run: () => {} };
+
+/** CV and COND of the ISS of a trapped WFI or WFE: always. */
+const WFX_ISS = 0x1e0_0000;
+
+export class Evaluator implements MachineOn<Cell, number, number, boolean>, Faults {
+  readonly state: CpuState;
+  readonly w64: Wide;
+  readonly w32: Narrow;
+  /** What KVM_SET_GUEST_DEBUG asks for. */
+  debug: GuestDebug = noGuestDebug;
+  /** Instructions executed since the evaluator was made. */
+  executed = 0;
+
+  private readonly w: Int32Array;
+  private readonly memory: GuestMemory;
+  private readonly registers: SystemRegisters;
+  private readonly environment: Environment;
+  private readonly decoded: Decoded[] = new Array<Decoded>(1 << DECODED_BITS).fill(NOTHING);
+  /** The interface whose values nobody can look into. */
+  private readonly opaque: Machine = this as unknown as Machine;
+  private implemented: number;
+  private left = 0;
+  /** The instruction set PC itself. */
+  private jumped = false;
+  private stop: Stop | null = null;
+
+  constructor(state: CpuState, bus: Bus, environment: Environment) {
+    this.state = state;
+    this.w = state.words;
+    this.environment = environment;
+    this.w64 = new Wide(state);
+    this.w32 = new Narrow(state, this.w64);
+    this.memory = new GuestMemory(state, bus, this.w64, this, environment.unalignedDevice ?? "fault");
+    this.registers = new SystemRegisters(state, environment);
+    this.implemented = this.pstateBits();
+  }
+
+  /** Forgets what was asked of `environment.promises`: the ID registers have changed. */
+  idRegistersChanged(): void {
+    this.decoded.fill(NOTHING);
+    this.implemented = this.pstateBits();
+  }
+
+  private pstateBits(): number {
+    return implementedPstate((feature) => this.environment.promises(feature));
+  }
+
+  /** Runs at most `budget` instructions. */
+  run(budget: number): Stop {
+    this.memory.busChanged();
+    this.memory.controlChanged();
+    this.memory.flushWatched(this.debug.watchpoints.length > 0);
+    this.stop = null;
+    if (this.debug.singleStep) return this.step();
+    this.left = budget;
+    return this.loopUntilStop();
+  }
+
+  /** The software step machine (DDI 0487 D2.12): PSTATE.SS says whether an instruction may run first. */
+  private step(): Stop {
+    const attention = this.attend();
+    if (attention !== null) return attention;
+    if ((this.w[MODE]! & Pstate.SS) === 0) return this.toEl2(stepSyndrome("pending"), 0n, 0n);
+    this.left = 1;
+    const exclusive = this.stepsExclusive();
+    const stop = this.loopUntilStop();
+    if (stop.kind !== "budget") return stop;
+    this.w[MODE] = this.w[MODE]! & ~Pstate.SS;
+    return this.toEl2(stepSyndrome(exclusive ? "exclusive" : "stepped"), 0n, 0n);
+  }
+
+  /** Whether the instruction at PC is a Load-Exclusive; false where it cannot be fetched. */
+  private stepsExclusive(): boolean {
+    if ((this.w[PC]! & 3) !== 0) return false;
+    try {
+      const word = this.memory.fetch(PC);
+      // Load/store exclusive, L = 1, not ordered-only (bit 23 clear).
+      return (word & 0x3fc0_0000) === 0x0840_0000;
+    } catch (reason) {
+      if (reason !== unwind) throw reason;
+      // The fetch will fault again when it is executed, and is settled there.
+      this.stop = null;
+      return false;
+    }
+  }
+
+  private loopUntilStop(): Stop {
+    for (;;) {
+      try {
+        return this.loop();
+      } catch (reason) {
+        if (reason !== unwind) throw reason;
+        this.jumped = false;
+        if (this.stop !== null) return this.stop;
+      }
+    }
+  }
+
+  private loop(): Stop {
+    const { w, w64, memory, decoded } = this;
+    if ((w[MODE]! & Pstate.IL) !== 0) this.illegalState();
+    for (;;) {
+      if (w[ATTENTION]! !== 0) {
+        const stop = this.attend();
+        if (stop !== null) return stop;
+      }
+      if (this.left <= 0) return { kind: "budget" };
+      this.left--;
+      this.executed++;
+      const lo = w[PC]!;
+      if ((lo & 3) !== 0) this.misalignedPc();
+      if (this.debug.breakpoints.length !== 0) this.checkBreakpoints();
+      const word = memory.fetch(PC);
+      const slot = Math.imul(word, 0x9e37_79b1) >>> (32 - DECODED_BITS);
+      let insn = decoded[slot]!;
+      if (insn.word !== word) insn = this.decode(word, slot);
+      w64.begin();
+      insn.run(this.opaque, insn.fields);
+      if (this.jumped) {
+        this.jumped = false;
+        if (this.stop !== null) return this.stop;
+        if ((w[MODE]! & Pstate.IL) !== 0) this.illegalState();
+      } else {
+        const next = (lo + 4) | 0;
+        w[PC] = next;
+        if (next === 0) w[PC + 1] = w[PC + 1]! + 1;
+      }
+    }
+  }
+
+  private decode(word: number, slot: number): Decoded {
+    const row = decodeA64(word >>> 0);
+    const fields = row === undefined ? {} : extract(row.encoding, word);
+    const decoded: Decoded = { word, fields, run: this.meaning(row, word) };
+    this.decoded[slot] = decoded;
+    return decoded;
+  }
+
+  private meaning(row: Insn | undefined, word: number): Decoded["run"] {
+    if (row === undefined || !row.needs.every((feature) => this.environment.promises(feature))) {
+      return (m) => m.undefined();
+    }
+    if (row.run !== null) return row.run;
+    const lacks: Stop = { kind: "lacks", word: word >>> 0, name: row.name };
+    const usesFp = row.needs.includes("FP") || row.needs.includes("AdvSIMD");
+    return () => {
+      if (usesFp && this.registers.fpTrapped()) {
+        this.exception(syndrome(Ec.fpAccess, WFX_ISS), null);
+        return;
+      }
+      this.executed--;
+      this.left++;
+      this.halt(lacks);
+    };
+  }
+
+  /** Sees to the attention word. Interrupts that are masked leave it as it is. */
+  private attend(): Stop | null {
+    const attention = this.state.attention;
+    if ((attention & Attention.flush) !== 0) {
+      Atomics.and(this.w, ATTENTION, ~Attention.flush);
+      this.memory.busChanged();
+    }
+    if ((attention & Attention.kick) !== 0 && this.state.takeKick()) return { kind: "kicked" };
+    takePendingInterrupt(this.state, this.implemented);
+    return null;
+  }
+
+  // ---- ends of an instruction
+
+  /** Synchronous exception to EL1, preferred return address this instruction. */
+  private exception(esr: number, far: bigint | null): void {
+    takeSynchronous(this.state, esr, this.state.pc, far, this.implemented);
+    this.jumped = true;
+  }
+
+  /** The same from a place that cannot return. */
+  private raise(esr: number, far: bigint | null): never {
+    this.exception(esr, far);
+    throw unwind;
+  }
+
+  private halt(stop: Stop): void {
+    this.stop = stop;
+    this.jumped = true;
+  }
+
+  private toEl2(esr: number, far: bigint, ipa: bigint): Stop {
+    const { state } = this;
+    state.esrEl2 = BigInt(esr);
+    if (far !== 0n) state.farEl2 = far;
+    if (ipa !== 0n) state.hpfarEl2 = (ipa >> 12n) << 4n;
+    return { kind: "el2", esr, far, ipa };
+  }
+
+  private illegalState(): never {
+    this.raise(syndrome(Ec.illegalState, 0), null);
+  }
+
+  private misalignedPc(): never {
+    this.raise(syndrome(Ec.pcAlignment, 0), this.state.pc);
+  }
+
+  private advance(): void {
+    const next = (this.w[PC]! + 4) | 0;
+    this.w[PC] = next;
+    if (next === 0) this.w[PC + 1] = this.w[PC + 1]! + 1;
+  }
+
+  // ---- Faults, for the memory
+
+  stage2Data(address: bigint, fsc: number, iss: number): never {
+    this.notExecuted();
+    this.halt(this.toEl2(syndrome(Ec.dataAbortLower, iss | fsc), address, this.memory.untagged(address)));
+    throw unwind;
+  }
+
+  stage1Data(address: bigint, fsc: number, iss: number): never {
+    this.raise(syndrome(Ec.dataAbortLower + this.state.el, iss | fsc), address);
+  }
+
+  stage2Fetch(address: bigint, fsc: number): never {
+    this.notExecuted();
+    this.halt(this.toEl2(syndrome(Ec.instructionAbortLower, fsc), address, this.memory.untagged(address)));
+    throw unwind;
+  }
+
+  stage1Fetch(address: bigint, fsc: number): never {
+    this.raise(syndrome(Ec.instructionAbortLower + this.state.el, fsc), address);
+  }
+
+  watched(address: bigint): boolean {
+    return this.debug.watchpoints.some((point) => (point.address ^ address) >> 12n === 0n);
+  }
+
+  watch(address: bigint, bytes: number, write: boolean): void {
+    if (!watchpointHit(this.debug, address, bytes, write)) return;
+    this.notExecuted();
+    const iss = Fsc.debug | (write ? 1 << 6 : 0);
+    this.halt(this.toEl2(syndrome(Ec.watchpointLower, iss), address, 0n));
+    throw unwind;
+  }
+
+  private checkBreakpoints(): void {
+    if (!breakpointHit(this.debug, this.state.pc)) return;
+    this.notExecuted();
+    this.halt(this.toEl2(syndrome(Ec.breakpointLower, Fsc.debug), 0n, 0n));
+    throw unwind;
+  }
+
+  private notExecuted(): void {
+    this.executed--;
+    this.left++;
+  }
+
+  // ---- Machine
+
+  at(sf: number): Width<number, Cell, boolean> {
+    return sf === 1 ? this.w64 : this.w32;
+  }
+
+  condition(cond: number): boolean {
+    return this.w64.holds(cond);
+  }
+  not(c: boolean): boolean {
+    return !c;
+  }
+  nzcv(): number {
+    return this.w[NZCV]!;
+  }
+  setNzcv(v: number): void {
+    this.w[NZCV] = v & Pstate.NZCV;
+  }
+
+  pcPlus(offset: number): Cell {
+    return this.w64.add(PC, this.w64.immediate(offset));
+  }
+  branch(offset: number): void {
+    const { w } = this;
+    const lo = (w[PC]! >>> 0) + offset;
+    w[PC] = lo;
+    w[PC + 1] = w[PC + 1]! + Math.floor(lo / 0x1_0000_0000);
+    this.jumped = true;
+  }
+  branchIf(c: boolean, offset: number): void {
+    if (c) this.branch(offset);
+  }
+  branchTo(target: Cell, _kind: "jump" | "call" | "return"): void {
+    const { w } = this;
+    w[PC] = w[target]!;
+    w[PC + 1] = w[target + 1]!;
+    if (w[PC + 1]! >>> 23 !== 0) this.state.pc = this.memory.branchAddress(this.state.pc);
+    this.jumped = true;
+  }
+
+  signExtend(v: Cell, bits: 8 | 16 | 32): Cell {
+    const lo = (this.w[v]! << (32 - bits)) >> (32 - bits);
+    return this.w64.words(lo, lo >> 31);
+  }
+  zeroExtend(v: Cell, bits: 8 | 16 | 32): Cell {
+    return this.w64.words((this.w[v]! << (32 - bits)) >>> (32 - bits), 0);
+  }
+  umulh(a: Cell, b: Cell): Cell {
+    const { quads } = this.state;
+    return this.w64.constant((quads[a >> 1]! * quads[b >> 1]!) >> 64n);
+  }
+  smulh(a: Cell, b: Cell): Cell {
+    const { quads } = this.state;
+    return this.w64.constant((BigInt.asIntN(64, quads[a >> 1]!) * BigInt.asIntN(64, quads[b >> 1]!)) >> 64n);
+  }
+  crc32(poly: "04C11DB7" | "1EDC6F41", accumulator: number, data: Cell, bytes: AccessBytes): number {
+    return crc32(poly, accumulator, this.w[data]!, this.w[data + 1]!, bytes);
+  }
+
+  checkSpAlignment(): void {
+    if ((this.w[this.w64.sp()]! & 15) === 0) return;
+    if (this.registers.checksSpAlignment()) this.raise(syndrome(Ec.spAlignment, 0), null);
+  }
+  load(bytes: AccessBytes, address: Cell, access: number): Cell {
+    return this.memory.load(bytes, address, access);
+  }
+  store(bytes: AccessBytes, address: Cell, value: Cell, access: number): void {
+    this.memory.store(bytes, address, value, access);
+  }
+  storePair(bytes: 4 | 8, address: Cell, first: Cell, second: Cell, access: number): void {
+    this.memory.storePair(bytes, address, first, second, access);
+  }
+  loadExclusive(bytes: AccessBytes, address: Cell, access: number): Cell {
+    return this.memory.loadExclusive(bytes, address, access);
+  }
+  loadExclusivePair(bytes: 4 | 8, address: Cell, access: number): readonly [Cell, Cell] {
+    return this.memory.loadExclusivePair(bytes, address, access);
+  }
+  storeExclusive(bytes: AccessBytes, address: Cell, value: Cell, access: number): number {
+    return this.memory.storeExclusive(bytes, address, value, access);
+  }
+  storeExclusivePair(bytes: 4 | 8, address: Cell, first: Cell, second: Cell, access: number): number {
+    return this.memory.storeExclusivePair(bytes, address, first, second, access);
+  }
+  clearExclusive(): void {
+    this.state.clearExclusive();
+  }
+  atomic(op: AtomicOperation, bytes: AccessBytes, address: Cell, value: Cell, access: number): Cell {
+    return this.memory.atomic(op, bytes, address, value, access);
+  }
+  compareAndSwap(bytes: AccessBytes, address: Cell, expected: Cell, desired: Cell, access: number): Cell {
+    return this.memory.compareAndSwap(bytes, address, expected, desired, access);
+  }
+  compareAndSwapPair(
+    bytes: 4 | 8,
+    address: Cell,
+    expected: readonly [Cell, Cell],
+    desired: readonly [Cell, Cell],
+    access: number,
+  ): readonly [Cell, Cell] {
+    return this.memory.compareAndSwapPair(bytes, address, expected, desired, access);
+  }
+  barrier(kind: Barrier): void {
+    // A locked read-modify-write of a private word orders everything on every host; ISB and SB order nothing that this
+    // machine reorders.
+    if (kind === "DSB" || kind === "DMB") Atomics.or(this.w, cells.eventRegister * 2, 0);
+  }
+
+  /** UNDEFINED at EL0. */
+  private privileged(): void {
+    if (this.state.el === 0) this.raise(syndrome(Ec.unknown, 0), null);
+  }
+
+  undefined(): void {
+    this.exception(syndrome(Ec.unknown, 0), null);
+  }
+  svc(imm16: number): void {
+    takeSynchronous(this.state, syndrome(Ec.svc64, imm16), this.state.pc + 4n, null, this.implemented);
+    this.jumped = true;
+  }
+  hvc(imm16: number): void {
+    this.privileged();
+    this.advance();
+    this.halt(this.toEl2(syndrome(Ec.hvc64, imm16), 0n, 0n));
+  }
+  smc(imm16: number): void {
+    this.privileged();
+    this.halt(this.toEl2(syndrome(Ec.smc64, imm16), 0n, 0n));
+  }
+  brk(imm16: number): void {
+    const esr = syndrome(Ec.brk, imm16);
+    if (!this.debug.softwareBreakpoints) this.raise(esr, null);
+    this.notExecuted();
+    this.halt(this.toEl2(esr, 0n, 0n));
+  }
+  hlt(_imm16: number): void {
+    // Halting debug is not allowed in a guest.
+    this.undefined();
+  }
+  eret(): void {
+    this.privileged();
+    exceptionReturn(this.state, this.implemented);
+    if (this.w[PC + 1]! >>> 23 !== 0) this.state.pc = this.memory.branchAddress(this.state.pc);
+    this.jumped = true;
+  }
+  waitForInterrupt(): void {
+    if ((this.state.attention & (Attention.irq | Attention.fiq | Attention.serror)) !== 0) return;
+    this.suspend(0);
+  }
+  waitForEvent(): void {
+    if (Atomics.exchange(this.w, cells.eventRegister * 2, 0) !== 0) return;
+    this.suspend(1);
+  }
+  private suspend(ti: 0 | 1): void {
+    const esr = syndrome(Ec.wfx, WFX_ISS | ti);
+    if (this.registers.waitTrapped(ti === 0 ? "WFI" : "WFE")) this.raise(esr, null);
+    this.halt(this.toEl2(esr, 0n, 0n));
+  }
+  sendEvent(): void {
+    if (this.environment.sendEvent === undefined) this.state.setEventRegister(1);
+    else this.environment.sendEvent();
+  }
+  sendEventLocal(): void {
+    this.state.setEventRegister(1);
+  }
+  errorSynchronization(): void {
+    const iss = this.state.pendingSError;
+    if (iss === null || (this.w[MODE]! & Pstate.A) === 0 || !this.environment.has("RAS")) return;
+    this.state.pendingSError = null;
+    this.state.set("DISR_EL1", BigInt((0x8000_0000 | iss) >>> 0));
+  }
+
+  readSystem(id: number, rt: number): Cell {
+    return this.value(this.registers.read(id, rt));
+  }
+  writeSystem(id: number, value: Cell, rt: number): void {
+    this.value(this.registers.write(id, this.state.quads[value >> 1]!, rt));
+    this.memory.controlChanged();
+  }
+  writePstate(field: PstateField, imm4: number): void {
+    this.value(this.registers.writePstate(field, imm4));
+  }
+  system(id: number, value: Cell, rt: number): void {
+    const outcome = this.registers.maintenance(id, rt);
+    if (outcome === "undefined") this.raise(syndrome(Ec.unknown, 0), null);
+    if (typeof outcome === "number") this.raise(outcome, null);
+    if (outcome === "zero") this.memory.zero(value, DC_ZVA_BYTES);
+    else if (outcome === "byAddress") this.memory.maintain(value);
+    else if (outcome === "translate") this.state.set("PAR_EL1", this.memory.translate(value));
+  }
+  systemRead(_id: number, _rt: number): Cell {
+    this.raise(syndrome(Ec.unknown, 0), null);
+  }
+
+  /** The value of an access that was allowed; its exception otherwise. */
+  private value(outcome: SystemOutcome): Cell {
+    if (outcome === "undefined") this.raise(syndrome(Ec.unknown, 0), null);
+    if (typeof outcome === "number") this.raise(outcome, null);
+    return this.w64.constant(outcome);
+  }
+}

@@ -1,0 +1,523 @@
+// The evaluator's guest memory, stage 1 off: a virtual address is the intermediate physical address.
+//
+// What must be aligned (DDI 0487 B2.7): exclusives, acquire and release, atomics, always; everything when SCTLR_EL1.A is
+// set; and everything while stage 1 is off, since then all data is Device memory, unless the environment says that it
+// does as QEMU before 9.0 does. FEAT_LSE2 changes nothing for Device memory. All of it is decided in `mustAlign`.
+
+import { ISS_BITS, ORDERED, READ_WRITE } from "../a64/access.js";
+import type { AccessBytes, AtomicOperation } from "../a64/machine.js";
+import { Fsc } from "../cpu/exceptions.js";
+import { type CpuState, cells } from "../cpu/state.js";
+import type { Bus } from "./stop.js";
+import type { Cell, Wide } from "./wide.js";
+
+const ENTRIES = 512;
+const PAGE = -4096;
+/** No page has this tag: the low bits of a page's address are zero. */
+const NO_PAGE = 1;
+/** ISS.CM, in the description of an access. */
+const CACHE_MAINTENANCE = 1 << 8;
+const SCTLR_M = 1;
+const SCTLR_A = 2;
+
+/** Who settles what goes wrong; none of them returns. */
+export interface Faults {
+  /** `fsc` of stage 2: an exception to EL2. */
+  stage2Data(address: bigint, fsc: number, iss: number): never;
+  /** A fault of stage 1, or of alignment: an exception to EL1. */
+  stage1Data(address: bigint, fsc: number, iss: number): never;
+  stage2Fetch(address: bigint, fsc: number): never;
+  stage1Fetch(address: bigint, fsc: number): never;
+  /** Called before each access of a page that has a watchpoint on it. */
+  watch(address: bigint, bytes: number, write: boolean): void;
+  watched(address: bigint): boolean;
+}
+
+/** Pages that answer without asking the bus: tags (low and high word of the address) and where the bytes are. */
+class PageCache {
+  readonly tags = new Int32Array(ENTRIES * 2).fill(NO_PAGE);
+  readonly at = new Float64Array(ENTRIES);
+  clear(): void {
+    this.tags.fill(NO_PAGE);
+  }
+}
+
+export class GuestMemory {
+  private readonly reads = new PageCache();
+  private readonly writes = new PageCache();
+  private readonly fetches = new PageCache();
+  private readonly w: Int32Array;
+  private readonly q: BigUint64Array;
+  private buffer: ArrayBufferLike;
+  private m8!: Uint8Array;
+  private m16!: Uint16Array;
+  private m32!: Int32Array;
+  private m64!: BigUint64Array;
+  private generation: number;
+  /** log2 of the first address beyond ID_AA64MMFR0_EL1.PARange. */
+  private physicalBits = 48n;
+  private sctlr = 0;
+  private topByteIgnored = 0;
+
+  constructor(
+    private readonly state: CpuState,
+    private readonly bus: Bus,
+    private readonly wide: Wide,
+    private readonly faults: Faults,
+    private readonly unalignedDevice: "fault" | "allow",
+  ) {
+    this.w = state.words;
+    this.q = state.quads;
+    this.generation = bus.generation;
+    this.buffer = state.memory.buffer;
+    this.views();
+  }
+
+  /** Reads again what translation depends on: called when `run` begins and after the guest changed such a register. */
+  controlChanged(): void {
+    const parange = Number(this.state.get("ID_AA64MMFR0_EL1") & 15n);
+    this.physicalBits = BigInt([32, 36, 40, 42, 44, 48, 52, 56][parange] ?? 48);
+    const sctlr = Number(this.state.get("SCTLR_EL1") & 3n);
+    const tcr = this.state.get("TCR_EL1");
+    const topByteIgnored = Number((tcr >> 37n) & 3n);
+    if (sctlr !== this.sctlr || topByteIgnored !== this.topByteIgnored) this.flush();
+    this.sctlr = sctlr;
+    this.topByteIgnored = topByteIgnored;
+  }
+
+  /** Forgets pages if the bus says so, and looks for a grown memory. */
+  busChanged(): void {
+    if (this.buffer !== this.state.memory.buffer) this.views();
+    if (this.generation === this.bus.generation) return;
+    this.generation = this.bus.generation;
+    this.flush();
+  }
+
+  flush(): void {
+    this.reads.clear();
+    this.writes.clear();
+    this.fetches.clear();
+  }
+
+  private views(): void {
+    const buffer = this.state.memory.buffer;
+    this.buffer = buffer;
+    this.m8 = new Uint8Array(buffer);
+    this.m16 = new Uint16Array(buffer);
+    this.m32 = new Int32Array(buffer);
+    this.m64 = new BigUint64Array(buffer);
+  }
+
+  /** The instruction at the address in the cell, which is a multiple of 4. */
+  fetch(address: Cell): number {
+    const lo = this.w[address]!;
+    const hi = this.w[address + 1]!;
+    const i = ((lo >>> 12) & (ENTRIES - 1)) << 1;
+    const { tags, at } = this.fetches;
+    if (tags[i] !== (lo & PAGE) || tags[i + 1] !== hi) this.fetchPage(lo, hi);
+    return this.m32[(at[i >> 1]! + (lo & 4095)) >>> 2]!;
+  }
+
+  load(bytes: AccessBytes, address: Cell, access: number): Cell {
+    const lo = this.w[address]!;
+    const hi = this.w[address + 1]!;
+    const i = ((lo >>> 12) & (ENTRIES - 1)) << 1;
+    const { tags, at } = this.reads;
+    if (tags[i] !== (lo & PAGE) || tags[i + 1] !== hi || (lo & (bytes - 1)) !== 0) {
+      if (this.prepareRead(lo, hi, bytes, access)) return this.loadBytes(lo, hi, bytes);
+    }
+    const offset = at[i >> 1]! + (lo & 4095);
+    if (bytes === 8) {
+      const t = this.wide.temporary();
+      this.q[t >> 1] = this.m64[offset / 8]!;
+      return t;
+    }
+    if (bytes === 4) return this.wide.words(this.m32[offset >>> 2]!, 0);
+    return this.wide.words(bytes === 1 ? this.m8[offset]! : this.m16[offset >>> 1]!, 0);
+  }
+
+  store(bytes: AccessBytes, address: Cell, value: Cell, access: number): void {
+    const lo = this.w[address]!;
+    const hi = this.w[address + 1]!;
+    const i = ((lo >>> 12) & (ENTRIES - 1)) << 1;
+    const { tags, at } = this.writes;
+    if (tags[i] !== (lo & PAGE) || tags[i + 1] !== hi || (lo & (bytes - 1)) !== 0) {
+      if (this.prepareWrite(lo, hi, bytes, access)) {
+        this.storeBytes(lo, hi, bytes, value);
+        return;
+      }
+    }
+    const offset = at[i >> 1]! + (lo & 4095);
+    if (bytes === 8) this.m64[offset / 8] = this.q[value >> 1]!;
+    else if (bytes === 4) this.m32[offset >>> 2] = this.w[value]!;
+    else if (bytes === 1) this.m8[offset] = this.w[value]!;
+    else this.m16[offset >>> 1] = this.w[value]!;
+  }
+
+  storePair(bytes: 4 | 8, address: Cell, first: Cell, second: Cell, access: number): void {
+    const next = this.wide.add(address, this.wide.words(bytes, 0));
+    // Both places are known to be writable before either is written.
+    this.prepareWrite(this.w[address]!, this.w[address + 1]!, bytes, access);
+    this.prepareWrite(this.w[next]!, this.w[next + 1]!, bytes, access);
+    this.store(bytes, address, first, access);
+    this.store(bytes, next, second, access);
+  }
+
+  /** DC ZVA: `bytes` is the block size, `address` anywhere in the block. */
+  zero(address: Cell, bytes: number): void {
+    const start = this.wide.and(address, this.wide.immediate(-bytes));
+    // DC ZVA to Device memory is an alignment fault; its FAR is the address that was given.
+    if (this.mustAlignDevice()) this.alignmentFault(this.w[address]!, this.w[address + 1]!, 0, true);
+    this.prepareWrite(this.w[start]!, this.w[start + 1]!, bytes, 0);
+    const offset = this.offset(this.writes, this.w[start]!);
+    this.m8.fill(0, offset, offset + bytes);
+  }
+
+  /** Offset in the memory of an aligned access that both reads and writes. */
+  private locate(address: Cell, bytes: number, access: number): number {
+    const lo = this.w[address]!;
+    const hi = this.w[address + 1]!;
+    this.prepareRead(lo, hi, bytes, access | ORDERED);
+    this.prepareWrite(lo, hi, bytes, access | ORDERED);
+    return this.offset(this.writes, lo);
+  }
+
+  loadExclusive(bytes: AccessBytes, address: Cell, access: number): Cell {
+    const value = this.load(bytes, address, access | ORDERED);
+    this.monitor(bytes, address, value, value);
+    return value;
+  }
+
+  loadExclusivePair(bytes: 4 | 8, address: Cell, access: number): readonly [Cell, Cell] {
+    const lo = this.w[address]!;
+    this.prepareRead(lo, this.w[address + 1]!, bytes * 2, access | ORDERED);
+    const offset = this.offset(this.reads, lo);
+    const first = this.wide.temporary();
+    const second = this.wide.temporary();
+    if (bytes === 4) {
+      const both = this.m64[offset / 8]!;
+      this.q[first >> 1] = both & 0xffff_ffffn;
+      this.q[second >> 1] = both >> 32n;
+    } else {
+      this.underPairLock(() => {
+        this.q[first >> 1] = this.m64[offset / 8]!;
+        this.q[second >> 1] = this.m64[offset / 8 + 1]!;
+      });
+    }
+    this.monitor(bytes * 2, address, first, second);
+    return [first, second];
+  }
+
+  storeExclusive(bytes: AccessBytes, address: Cell, value: Cell, access: number): number {
+    return this.exclusively(bytes, address, access, (offset, expected) => {
+      const wanted = this.q[value >> 1]!;
+      return this.exchange(offset, bytes, expected[0], wanted) === expected[0];
+    });
+  }
+
+  storeExclusivePair(bytes: 4 | 8, address: Cell, first: Cell, second: Cell, access: number): number {
+    return this.exclusively(bytes * 2, address, access, (offset, expected) => {
+      const a = this.q[first >> 1]!;
+      const b = this.q[second >> 1]!;
+      if (bytes === 8) {
+        const old = this.exchangePair(offset, expected, [a, b]);
+        return old[0] === expected[0] && old[1] === expected[1];
+      }
+      const was = expected[0] | (expected[1] << 32n);
+      return (
+        Atomics.compareExchange(this.m64, offset / 8, was, (a & 0xffff_ffffn) | ((b & 0xffff_ffffn) << 32n)) === was
+      );
+    });
+  }
+
+  /** 0 if the monitor covers this access and `store`, given what was read, did write. Opens the monitor. */
+  private exclusively(
+    bytes: number,
+    address: Cell,
+    access: number,
+    store: (offset: number, expected: readonly [bigint, bigint]) => boolean,
+  ): number {
+    const { w, q } = this;
+    const monitor = cells.monitor * 2;
+    const covered = w[monitor] === bytes && w[monitor + 2] === w[address] && w[monitor + 3] === w[address + 1];
+    if (!covered) {
+      if ((w[address]! & (bytes - 1)) !== 0) this.alignmentFault(w[address]!, w[address + 1]!, access, true);
+      w[monitor] = 0;
+      return 1;
+    }
+    this.prepareWrite(w[address]!, w[address + 1]!, bytes, access | ORDERED);
+    const done = store(this.offset(this.writes, w[address]!), [q[cells.monitor + 2]!, q[cells.monitor + 3]!]);
+    w[monitor] = 0;
+    return done ? 0 : 1;
+  }
+
+  private monitor(bytes: number, address: Cell, first: Cell, second: Cell): void {
+    const { w, q } = this;
+    w[cells.monitor * 2] = bytes;
+    q[cells.monitor + 1] = q[address >> 1]!;
+    q[cells.monitor + 2] = q[first >> 1]!;
+    q[cells.monitor + 3] = q[second >> 1]!;
+  }
+
+  atomic(op: AtomicOperation, bytes: AccessBytes, address: Cell, value: Cell, access: number): Cell {
+    const offset = this.locate(address, bytes, access | READ_WRITE);
+    const bits = bytes * 8;
+    const operand = BigInt.asUintN(bits, this.q[value >> 1]!);
+    for (;;) {
+      const old = this.atomicLoad(offset, bytes);
+      if (this.exchange(offset, bytes, old, combine(op, bits, old, operand)) === old) return this.wide.constant(old);
+    }
+  }
+
+  compareAndSwap(bytes: AccessBytes, address: Cell, expected: Cell, desired: Cell, access: number): Cell {
+    const offset = this.locate(address, bytes, access | READ_WRITE);
+    const wanted = BigInt.asUintN(bytes * 8, this.q[expected >> 1]!);
+    return this.wide.constant(this.exchange(offset, bytes, wanted, this.q[desired >> 1]!));
+  }
+
+  compareAndSwapPair(
+    bytes: 4 | 8,
+    address: Cell,
+    expected: readonly [Cell, Cell],
+    desired: readonly [Cell, Cell],
+    access: number,
+  ): readonly [Cell, Cell] {
+    const offset = this.locate(address, bytes * 2, access | READ_WRITE);
+    const [e0, e1] = [this.q[expected[0] >> 1]!, this.q[expected[1] >> 1]!];
+    const [d0, d1] = [this.q[desired[0] >> 1]!, this.q[desired[1] >> 1]!];
+    if (bytes === 8) {
+      const [a, b] = this.exchangePair(offset, [e0, e1], [d0, d1]);
+      return [this.wide.constant(a), this.wide.constant(b)];
+    }
+    const low = 0xffff_ffffn;
+    const old = Atomics.compareExchange(
+      this.m64,
+      offset / 8,
+      (e0 & low) | ((e1 & low) << 32n),
+      (d0 & low) | ((d1 & low) << 32n),
+    );
+    return [this.wide.constant(old & low), this.wide.constant(old >> 32n)];
+  }
+
+  private atomicLoad(offset: number, bytes: number): bigint {
+    if (bytes === 8) return Atomics.load(this.m64, offset / 8);
+    if (bytes === 4) return BigInt(Atomics.load(this.m32, offset >>> 2) >>> 0);
+    return BigInt(bytes === 1 ? Atomics.load(this.m8, offset) : Atomics.load(this.m16, offset >>> 1));
+  }
+
+  /** Compare and exchange of an aligned word of 1 to 8 bytes; gives what was there. */
+  private exchange(offset: number, bytes: number, expected: bigint, desired: bigint): bigint {
+    if (bytes === 8) return Atomics.compareExchange(this.m64, offset / 8, expected, desired);
+    const was = Number(BigInt.asIntN(32, expected));
+    const next = Number(BigInt.asIntN(32, desired));
+    if (bytes === 4) return BigInt(Atomics.compareExchange(this.m32, offset >>> 2, was, next) >>> 0);
+    return BigInt(
+      bytes === 1
+        ? Atomics.compareExchange(this.m8, offset, was, next)
+        : Atomics.compareExchange(this.m16, offset >>> 1, was, next),
+    );
+  }
+
+  private exchangePair(
+    offset: number,
+    expected: readonly [bigint, bigint],
+    desired: readonly [bigint, bigint],
+  ): readonly [bigint, bigint] {
+    return this.underPairLock(() => {
+      const at = offset / 8;
+      const old = [this.m64[at]!, this.m64[at + 1]!] as const;
+      if (old[0] === expected[0] && old[1] === expected[1]) {
+        this.m64[at] = desired[0];
+        this.m64[at + 1] = desired[1];
+      }
+      return old;
+    });
+  }
+
+  // JavaScript has no atomic access of 128 bits. Those of different CPUs exclude each other here; a plain store of
+  // another CPU into one half in the same instant is not excluded.
+  private underPairLock<T>(body: () => T): T {
+    const lock = this.bus.pairLock;
+    if (lock === undefined) return body();
+    const at = lock >>> 2;
+    while (Atomics.compareExchange(this.m32, at, 0, 1) !== 0);
+    try {
+      return body();
+    } finally {
+      Atomics.store(this.m32, at, 0);
+    }
+  }
+
+  /** Offset of a byte whose page is in the cache. */
+  private offset(cache: PageCache, lo: number): number {
+    return cache.at[(lo >>> 12) & (ENTRIES - 1)]! + (lo & 4095);
+  }
+
+  // The slow paths. Each leaves the page of the first byte in the cache (unless it is watched or out of line) and tells
+  // whether the access must go byte by byte.
+
+  private prepareRead(lo: number, hi: number, bytes: number, access: number): boolean {
+    return this.prepare(this.reads, lo, hi, bytes, access, false);
+  }
+
+  private prepareWrite(lo: number, hi: number, bytes: number, access: number): boolean {
+    return this.prepare(this.writes, lo, hi, bytes, access, true);
+  }
+
+  private prepare(cache: PageCache, lo: number, hi: number, bytes: number, access: number, write: boolean): boolean {
+    const unaligned = (lo & (bytes - 1)) !== 0;
+    if (unaligned && this.mustAlign(access)) this.alignmentFault(lo, hi, access, write);
+    this.dataPage(cache, lo, hi, bytes, access, write);
+    const last = (lo & 4095) + bytes > 4096;
+    if (last) {
+      const next = ((((lo & PAGE) >>> 0) + 4096) % 0x1_0000_0000) | 0;
+      this.dataPage(cache, next, next === 0 ? (hi + 1) | 0 : hi, 1, access, write);
+    }
+    return unaligned;
+  }
+
+  private mustAlign(access: number): boolean {
+    return (access & ORDERED) !== 0 || (this.sctlr & SCTLR_A) !== 0 || this.mustAlignDevice();
+  }
+
+  private mustAlignDevice(): boolean {
+    return (this.sctlr & SCTLR_M) === 0 && this.unalignedDevice === "fault";
+  }
+
+  private dataPage(cache: PageCache, lo: number, hi: number, bytes: number, access: number, write: boolean): void {
+    const i = ((lo >>> 12) & (ENTRIES - 1)) << 1;
+    if (cache.tags[i] === (lo & PAGE) && cache.tags[i + 1] === hi) return;
+    const address = join(lo, hi);
+    const watched = this.faults.watched(address);
+    if (watched) this.faults.watch(address, bytes, write);
+    const ipa = this.physical(address);
+    // WnR of an atomic is 0 where its read would have faulted, too.
+    const iss = (access & (ISS_BITS | CACHE_MAINTENANCE)) | (write && (access & READ_WRITE) === 0 ? 1 << 6 : 0);
+    if (ipa === null) this.faults.stage1Data(address, Fsc.addressSize0, iss & (1 << 6));
+    const at = this.bus.page(ipa & ~4095n, write ? "write" : "read");
+    const maintenance = (access & CACHE_MAINTENANCE) !== 0;
+    if (at < 0) this.faults.stage2Data(address, -at, write || maintenance ? iss | (1 << 6) : iss);
+    this.busChangedDuringLookup();
+    // A watched page must be asked for again.
+    cache.tags[i] = watched ? NO_PAGE : lo & PAGE;
+    cache.tags[i + 1] = hi;
+    cache.at[i >> 1] = at;
+  }
+
+  private fetchPage(lo: number, hi: number): void {
+    const address = join(lo, hi);
+    const ipa = this.physical(address);
+    if (ipa === null) this.faults.stage1Fetch(address, Fsc.addressSize0);
+    const at = this.bus.page(ipa & ~4095n, "fetch");
+    if (at < 0) this.faults.stage2Fetch(address, -at);
+    this.busChangedDuringLookup();
+    const i = ((lo >>> 12) & (ENTRIES - 1)) << 1;
+    this.fetches.tags[i] = lo & PAGE;
+    this.fetches.tags[i + 1] = hi;
+    this.fetches.at[i >> 1] = at;
+  }
+
+  private busChangedDuringLookup(): void {
+    if (this.buffer !== this.state.memory.buffer) this.views();
+  }
+
+  /** Cache maintenance by address: finds the page, as hardware must; a fault of stage 2 has ISS.CM and WnR set. */
+  maintain(address: Cell): void {
+    this.dataPage(this.reads, this.w[address]!, this.w[address + 1]!, 1, CACHE_MAINTENANCE, false);
+  }
+
+  /** AT: PAR_EL1 of a translation with stage 1 off (Device-nGnRnE, Outer Shareable). */
+  translate(address: Cell): bigint {
+    const physical = this.physical(this.q[address >> 1]!);
+    // F = 1, FST = address size fault at level 0, bit 11 is RES1.
+    if (physical === null) return (1n << 11n) | 1n;
+    return (physical & 0x000f_ffff_ffff_f000n) | (1n << 11n) | (0b10n << 7n);
+  }
+
+  /** AArch64.BranchAddr, for an address whose top bits are not zero. */
+  branchAddress(address: bigint): bigint {
+    return this.withoutTag(address);
+  }
+
+  /** Drops pages that came into the cache before there was a watchpoint on them. */
+  flushWatched(watching: boolean): void {
+    if (watching) this.flush();
+  }
+
+  /** The intermediate physical address, for HPFAR_EL2. */
+  untagged(address: bigint): bigint {
+    return this.withoutTag(address);
+  }
+
+  /** AArch64.TranslateAddress with stage 1 off; null: beyond the physical address size. */
+  private physical(address: bigint): bigint | null {
+    const untagged = this.withoutTag(address);
+    return untagged >> this.physicalBits === 0n ? untagged : null;
+  }
+
+  /** TCR_EL1.TBI0 and TBI1 count even while stage 1 is off. */
+  private withoutTag(address: bigint): bigint {
+    const high = Number((address >> 55n) & 1n);
+    if (((this.topByteIgnored >> high) & 1) === 0) return address;
+    return high === 1 ? address | (0xffn << 56n) : address & ~(0xffn << 56n);
+  }
+
+  private alignmentFault(lo: number, hi: number, access: number, write: boolean): never {
+    const wnr = write || (access & READ_WRITE) !== 0 ? 1 << 6 : 0;
+    this.faults.stage1Data(join(lo, hi), Fsc.alignment, wnr);
+  }
+
+  private loadBytes(lo: number, hi: number, bytes: number): Cell {
+    let low = 0;
+    let high = 0;
+    for (let n = 0; n < bytes; n++) {
+      const byte = this.m8[this.byteAt(this.reads, lo, hi, n, false)]!;
+      if (n < 4) low |= byte << (n * 8);
+      else high |= byte << (n * 8 - 32);
+    }
+    return this.wide.words(low, high);
+  }
+
+  private storeBytes(lo: number, hi: number, bytes: number, value: Cell): void {
+    for (let n = 0; n < bytes; n++) {
+      const byte = n < 4 ? this.w[value]! >>> (n * 8) : this.w[value + 1]! >>> (n * 8 - 32);
+      this.m8[this.byteAt(this.writes, lo, hi, n, true)] = byte;
+    }
+  }
+
+  // Two pages may share a cache entry: the page is looked up again where it has changed.
+  private byteAt(cache: PageCache, lo: number, hi: number, n: number, write: boolean): number {
+    const at = (lo + n) | 0;
+    const carried = at >>> 0 < lo >>> 0 ? (hi + 1) | 0 : hi;
+    this.dataPage(cache, at, carried, 1, 0, write);
+    return this.offset(cache, at);
+  }
+}
+
+function combine(op: AtomicOperation, bits: number, old: bigint, operand: bigint): bigint {
+  const signed = (v: bigint) => BigInt.asIntN(bits, v);
+  switch (op) {
+    case "add":
+      return BigInt.asUintN(bits, old + operand);
+    case "clear":
+      return BigInt.asUintN(bits, old & ~operand);
+    case "eor":
+      return old ^ operand;
+    case "set":
+      return old | operand;
+    case "smax":
+      return signed(old) > signed(operand) ? old : operand;
+    case "smin":
+      return signed(old) < signed(operand) ? old : operand;
+    case "umax":
+      return old > operand ? old : operand;
+    case "umin":
+      return old < operand ? old : operand;
+    case "swap":
+      return operand;
+  }
+}
+
+function join(lo: number, hi: number): bigint {
+  return (BigInt(hi >>> 0) << 32n) | BigInt(lo >>> 0);
+}

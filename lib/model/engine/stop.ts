@@ -1,0 +1,67 @@
+// What the evaluator tells its caller, and what it asks of it. The caller is EL2: everything that hardware would take
+// there comes back as a `Stop` described by the architecture's own syndrome.
+
+import type { Condition, Kernel } from "../../arm64/sysreg-row.js";
+import type { Feature } from "../a64/features.js";
+
+export type Stop =
+  /**
+   * An exception to EL2. PC is the preferred return address: of the instruction itself, but after it for HVC.
+   * `far` and `ipa` are 0n where the architecture does not write FAR_EL2 and HPFAR_EL2; the cells of the state are set
+   * too. `ipa` is the whole address, with the low 12 bits.
+   */
+  | { readonly kind: "el2"; readonly esr: number; readonly far: bigint; readonly ipa: bigint }
+  /** So many instructions as asked for were executed. */
+  | { readonly kind: "budget" }
+  /** Somebody called `kick` on the state; the kick is taken. */
+  | { readonly kind: "kicked" }
+  /** PC is at an instruction that the ID registers promise and that this engine has not got. */
+  | { readonly kind: "lacks"; readonly word: number; readonly name: string };
+
+/** What a bus is asked for. */
+export type BusAccess = "read" | "write" | "fetch";
+
+/** Guest memory as the machine sees it: intermediate physical addresses to bytes of the shared memory. */
+export interface Bus {
+  /**
+   * Grows whenever an answer of `page` may have changed: slots, write protection, dirty logging. Looked at when `run`
+   * begins and when `Attention.flush` is set in the state (from another thread).
+   */
+  readonly generation: number;
+  /**
+   * Offset in the memory of the 4 KiB page that holds `ipa` (aligned to 4 KiB), or a negative number: minus a fault
+   * status code (`Fsc.translation3`: nothing there; `Fsc.permission3`: there, but not for this access). The answer is
+   * kept until `generation` grows; "write" is asked at the first write, so that a dirty log sees it.
+   */
+  page(ipa: bigint, access: BusAccess): number;
+  /** Byte offset of a zeroed 32-bit word shared by all CPUs of the VM: the lock of accesses of 128 bits. */
+  readonly pairLock?: number;
+}
+
+/** The rest of the world. */
+export interface Environment {
+  /** CNTPCT_EL0 or CNTVCT_EL0, now. */
+  counter(timer: "physical" | "virtual"): bigint;
+  /** Whether the CPU's ID registers promise a feature. Asked once for each kind of instruction. */
+  promises(feature: Feature): boolean;
+  /** Whether a condition of a row of the system register table holds. */
+  has(condition: Condition): boolean;
+  /** The kernel whose treatment of trapped registers the guest sees. Default: the newest. */
+  readonly kernel?: Kernel;
+  /** A system register that lives outside the CPU (the GIC's ICC_*): the value, or undefined if there is none. */
+  readRegister?(name: string): bigint | undefined;
+  /** Takes the write to such a register; false if there is none. */
+  writeRegister?(name: string, value: bigint): boolean;
+  /** Called after the guest wrote a register whose cell has effects outside the CPU (timers, PMU). */
+  registerWritten?(name: string): void;
+  /** SEV: sets the event register of every CPU of the VM. Without it, only this CPU's. */
+  sendEvent?(): void;
+  /**
+   * With stage 1 off, data accesses are Device-nGnRnE, where hardware faults an unaligned access (DDI 0487 B2.7.2,
+   * D8.2.7). "allow" does as QEMU before 9.0 does. Default: "fault".
+   */
+  readonly unalignedDevice?: "fault" | "allow";
+}
+
+/** Thrown to leave a meaning early, after its exception or stop is settled. One object: no stack is captured. */
+export const unwind = new Error("an instruction ended early");
