@@ -1,11 +1,10 @@
 // Boots a KVM host, a Linux arm64 with virtualization on under qemu-system-aarch64, runs one command there and gives its
 // exit status.
 
-import { spawn, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { startChild, withScratchFolder } from "../children.js";
 import { FileTail, LineSplitter } from "../lines.js";
 import { Missing } from "./cache.js";
 import { type GuestContent, writeInitramfs } from "./initramfs.js";
@@ -80,8 +79,7 @@ export async function boot(
 ): Promise<Outcome> {
   requireQemu(machine.qemu);
   const { version, image } = await kernelImage(machine.kernel);
-  const scratch = mkdtempSync(join(tmpdir(), "kvm-arm64-"));
-  try {
+  return withScratchFolder(async (scratch) => {
     const marker = `kvm-arm64-status-${randomBytes(8).toString("hex")}`;
     const initramfs = join(scratch, "initramfs");
     const report = join(scratch, "report");
@@ -93,13 +91,9 @@ export async function boot(
       ...serialPort("report", report),
       ...serialPort("out", streams.outArchive ?? join(scratch, "out")),
     ];
-    const { status, why } = content.command
-      ? await follow(machine, args, marker, report, streams)
-      : await converse(machine, args);
-    return { status, why, seconds: (performance.now() - started) / 1000, kernelVersion: version };
-  } finally {
-    rmSync(scratch, { recursive: true, force: true });
-  }
+    const end = content.command ? await follow(machine, args, marker, report, streams) : await converse(machine, args);
+    return { ...end, seconds: (performance.now() - started) / 1000, kernelVersion: version };
+  });
 }
 
 type End = Pick<Outcome, "status" | "why">;
@@ -107,7 +101,7 @@ type End = Pick<Outcome, "status" | "why">;
 /** Runs QEMU with its console and report handed on line by line. */
 function follow(machine: Machine, args: string[], marker: string, report: string, streams: Streams): Promise<End> {
   return new Promise((resolve, reject) => {
-    const qemu = spawn(machine.qemu, args, { stdio: ["ignore", "pipe", "pipe"] });
+    const qemu = startChild(machine.qemu, args, { stdio: ["ignore", "pipe", "pipe"] });
     const lines = new LineSplitter();
     const reportLines = new LineSplitter();
     const reportTail = new FileTail(report);
@@ -127,8 +121,8 @@ function follow(machine: Machine, args: string[], marker: string, report: string
       qemu.kill("SIGKILL");
     }, machine.timeoutSeconds * 1000);
     const poller = setInterval(poll, 200);
-    qemu.stdout.on("data", (bytes: Buffer) => lines.push(bytes).forEach(take));
-    qemu.stderr.on("data", (bytes: Buffer) => process.stderr.write(bytes));
+    qemu.stdout?.on("data", (bytes: Buffer) => lines.push(bytes).forEach(take));
+    qemu.stderr?.on("data", (bytes: Buffer) => process.stderr.write(bytes));
     qemu.on("error", reject);
     qemu.on("close", () => {
       clearTimeout(timer);
@@ -143,7 +137,7 @@ function follow(machine: Machine, args: string[], marker: string, report: string
 /** Runs QEMU on this terminal: ctrl-A x ends it. */
 function converse(machine: Machine, args: string[]): Promise<End> {
   return new Promise((resolve, reject) => {
-    const qemu = spawn(machine.qemu, args, { stdio: "inherit" });
+    const qemu = startChild(machine.qemu, args, { stdio: "inherit" });
     qemu.on("error", reject);
     qemu.on("close", (status) => resolve({ status, why: "ended" }));
   });

@@ -18,7 +18,7 @@ const outputs: Record<Flavour, string> = {
 
 const flavourFlags: Record<Flavour, readonly string[]> = {
   plain: ["-O2"],
-  asan: ["-O1", "-g", "-fsanitize=address", "-fno-omit-frame-pointer"],
+  asan: ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"],
 };
 
 const compiler = process.env["KVM_ARM64_CXX"] ?? "aarch64-linux-gnu-g++";

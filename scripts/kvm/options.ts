@@ -64,6 +64,6 @@ export function sanitizerEnvironment(values: MachineValues): Record<string, stri
   return {
     LD_PRELOAD: "/lib/aarch64-linux-gnu/libasan.so.8",
     // Node itself leaks on exit by design, and V8's stacks are its own affair.
-    ASAN_OPTIONS: "detect_leaks=0:abort_on_error=0:exitcode=99:detect_stack_use_after_return=0",
+    ASAN_OPTIONS: "detect_leaks=0:abort_on_error=0:exitcode=99:detect_stack_use_after_return=0:color=never",
   };
 }

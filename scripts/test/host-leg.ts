@@ -1,20 +1,21 @@
 // The leg of the test run on this machine: mocha as test/mocharc.json configures it, its report read as it comes.
 
-import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { startChild, withScratchFolder } from "../children.js";
 import { FileTail, LineSplitter } from "../lines.js";
 import { type LegResult, reportVariable, Tally } from "./report.js";
 
 const timeoutMs = 45 * 60 * 1000;
 
+const name = "this machine";
+
 /** `mochaArguments`: from the command line, as mocha takes them. */
 export function hostLeg(projectFolder: string, mochaArguments: readonly string[]): Promise<LegResult> {
-  const name = "this machine";
   console.log(`\n${name}`);
-  const scratch = mkdtempSync(join(tmpdir(), "kvm-arm64-"));
-  const report = join(scratch, "report");
+  return withScratchFolder((scratch) => runMocha(projectFolder, mochaArguments, join(scratch, "report")));
+}
+
+function runMocha(projectFolder: string, mochaArguments: readonly string[], report: string): Promise<LegResult> {
   const tally = new Tally(console.log);
   const tail = new FileTail(report);
   const lines = new LineSplitter();
@@ -25,7 +26,7 @@ export function hostLeg(projectFolder: string, mochaArguments: readonly string[]
   const mocha = join(projectFolder, "node_modules/mocha/bin/mocha.js");
   const reporter = join(projectFolder, "dist/scripts/test/reporter.js");
   return new Promise((resolve, reject) => {
-    const run = spawn(
+    const run = startChild(
       process.execPath,
       [mocha, "--config", "test/mocharc.json", "--reporter", reporter, ...mochaArguments],
       { cwd: projectFolder, env: { ...process.env, [reportVariable]: report }, stdio: "inherit" },
@@ -40,7 +41,6 @@ export function hostLeg(projectFolder: string, mochaArguments: readonly string[]
       clearInterval(poller);
       clearTimeout(timer);
       poll();
-      rmSync(scratch, { recursive: true, force: true });
       resolve(tally.result(name, (performance.now() - started) / 1000, status));
     });
   });
