@@ -1,11 +1,13 @@
 // Architecture features that rows of the table depend on, and the ID register field that promises each one.
-// A field is read as unsigned; "minus" fields (0b1111 means absent) are the two of ID_AA64PFR0_EL1 that say FP.
+// Fields are read as unsigned; in two of them 0b1111 means absent.
 
 export interface FeatureField {
   readonly register: string;
   readonly lsb: number;
   /** The lowest value of the field that promises the feature. */
   readonly from: number;
+  /** Features that promise it as well. */
+  readonly or?: readonly string[];
   /** The value that means "not implemented" although it is the largest. */
   readonly absent?: number;
 }
@@ -40,7 +42,7 @@ export const features = {
   RNG:       { register: "ID_AA64ISAR0_EL1", lsb: 60, from: 1 },
   DPB:       { register: "ID_AA64ISAR1_EL1", lsb:  0, from: 1 },
   DPB2:      { register: "ID_AA64ISAR1_EL1", lsb:  0, from: 2 },
-  PAuth:     { register: "ID_AA64ISAR1_EL1", lsb:  4, from: 1 },
+  PAuth:     { register: "ID_AA64ISAR1_EL1", lsb:  4, from: 1, or: ["PAuthImp", "PAuthQarma3"] },
   PAuthImp:  { register: "ID_AA64ISAR1_EL1", lsb:  8, from: 1 },
   JSCVT:     { register: "ID_AA64ISAR1_EL1", lsb: 12, from: 1 },
   FCMA:      { register: "ID_AA64ISAR1_EL1", lsb: 16, from: 1 },
@@ -78,7 +80,8 @@ export type Feature = keyof typeof features;
 
 /** Whether ID registers, read by `idRegister`, promise `feature`. */
 export function promised(feature: Feature, idRegister: (name: string) => bigint): boolean {
-  const { register, lsb, from, absent }: FeatureField = features[feature];
+  const { register, lsb, from, absent, or }: FeatureField = features[feature];
   const value = Number((idRegister(register) >> BigInt(lsb)) & 15n);
-  return value >= from && value !== absent;
+  if (value >= from && value !== absent) return true;
+  return or !== undefined && or.some((other) => promised(other as Feature, idRegister));
 }

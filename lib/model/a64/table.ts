@@ -2,11 +2,25 @@
 
 import { decoder } from "./decode.js";
 import type { Insn } from "./insn.js";
+import { atomics } from "./insns/atomics.js";
 import { branches } from "./insns/branches.js";
 import { dataImmediate } from "./insns/data-immediate.js";
+import { dataRegister } from "./insns/data-register.js";
+import { loadStore } from "./insns/load-store.js";
+import { loadStoreExclusive } from "./insns/load-store-exclusive.js";
+import { otherSpaces } from "./insns/other-spaces.js";
 import { system } from "./insns/system.js";
 
-export const a64: readonly Insn[] = [...dataImmediate, ...branches, ...system];
+export const a64: readonly Insn[] = [
+  ...dataImmediate,
+  ...branches,
+  ...system,
+  ...loadStoreExclusive,
+  ...loadStore,
+  ...atomics,
+  ...dataRegister,
+  ...otherSpaces,
+];
 
 /** The row of a word (an unsigned 32-bit number), or undefined where nothing is allocated. */
 export const decodeA64 = decoder(a64);
