@@ -31,28 +31,28 @@ const groups = [
 export type SysRegName = (typeof groups)[number]["name"];
 
 /** op0, op1, CRn, CRm, op2 in 16 bits, as the id of a system register has them and as MRS and MSR do in bits 20:5. */
-export function packEncoding([op0, op1, crn, crm, op2]: Encoding): number {
-  return (op0 << 14) | (op1 << 11) | (crn << 7) | (crm << 3) | op2;
+export function packEncoding(encoding: Encoding): number {
+  // By index: this runs for each row on import, and taking a tuple apart runs an iterator (measured).
+  return (encoding[0] << 14) | (encoding[1] << 11) | (encoding[2] << 7) | (encoding[3] << 3) | encoding[4];
 }
 
 /** The five numbers of a packed encoding. */
 export function unpackEncoding(encoding16: number): Encoding {
-  return [
-    encoding16 >> 14,
-    (encoding16 >> 11) & 7,
-    (encoding16 >> 7) & 15,
-    (encoding16 >> 3) & 15,
-    encoding16 & 7,
-  ] as const;
+  return [encoding16 >> 14, (encoding16 >> 11) & 7, (encoding16 >> 7) & 15, (encoding16 >> 3) & 15, encoding16 & 7];
 }
 
+// Sorted as numbers, encoding before place: on import, when nothing is compiled yet, faster than comparing rows (measured).
+const order = Uint32Array.from(groups, (reg, place) => packEncoding(reg.encoding) * 0x1_0000 + place).sort();
+
 /** Every system register, sorted by encoding. */
-export const sysRegs: readonly SysReg<SysRegName>[] = (groups as SysReg<SysRegName>[]).sort(
-  (a, b) => packEncoding(a.encoding) - packEncoding(b.encoding),
+export const sysRegs: readonly SysReg<SysRegName>[] = Array.from(
+  order,
+  (key) => groups[key & 0xffff] as (typeof groups)[number],
 );
 
 interface Index {
   readonly byName: ReadonlyMap<string, number>;
+  readonly byLowerName: ReadonlyMap<string, number>;
   readonly byEncoding: ReadonlyMap<number, number>;
   /** By the ids that do not follow from the encoding. */
   readonly byUserId: ReadonlyMap<bigint, number>;
@@ -64,6 +64,7 @@ let built: Index | undefined;
 function index(): Index {
   built ??= {
     byName: new Map(sysRegs.map((reg, i) => [reg.name, i])),
+    byLowerName: new Map(sysRegs.map((reg, i) => [reg.name.toLowerCase(), i])),
     byEncoding: new Map(sysRegs.map((reg, i) => [packEncoding(reg.encoding), i])),
     byUserId: new Map(sysRegs.flatMap((reg, i) => (reg.userId === undefined ? [] : [[reg.userId, i]]))),
   };
@@ -75,6 +76,11 @@ export function sysRegByName(name: SysRegName): SysReg<SysRegName>;
 export function sysRegByName(name: string): SysReg<SysRegName> | undefined;
 export function sysRegByName(name: string): SysReg<SysRegName> | undefined {
   return sysRegs[index().byName.get(name) ?? -1];
+}
+
+/** The row of a register, its name written in any case of letters. */
+export function sysRegByAnyCase(name: string): SysReg<SysRegName> | undefined {
+  return sysRegs[index().byLowerName.get(name.toLowerCase()) ?? -1];
 }
 
 /** The row of the register that MRS and MSR reach by a packed encoding. */
