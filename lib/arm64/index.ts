@@ -1,8 +1,18 @@
 // kvm-arm64/arm64: what the Arm ARM and asm/kvm.h say. Nothing here needs a VM.
 
+export * from "./esr.js";
+export * from "./feature-id-space.js";
+export type { SafeRule } from "./fields/spec.js";
+export * from "./fields.js";
+export * from "./firmware-features.js";
+export * from "./format.js";
 export * from "./legacy.js";
+export * from "./midr.js";
+export * from "./pstate.js";
 export * from "./reg-id.js";
+export * from "./reg-value.js";
 export * from "./registers.js";
+export * from "./sve.js";
 export type {
   AccessClass,
   Condition,
@@ -16,3 +26,4 @@ export type {
 } from "./sysreg-row.js";
 export { kernels, onKernel, UNKNOWN } from "./sysreg-row.js";
 export * from "./sysregs.js";
+export * from "./vcpu-features.js";
