@@ -9,7 +9,11 @@ import { fileURLToPath } from "node:url";
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const prebuilt = join(root, "prebuilds", "linux-arm64");
 
-if (process.platform === "linux" && process.arch === "arm64" && !(existsSync(prebuilt) && readdirSync(prebuilt).length)) {
+if (
+  process.platform === "linux" &&
+  process.arch === "arm64" &&
+  !(existsSync(prebuilt) && readdirSync(prebuilt).length)
+) {
   const build = spawnSync("node-gyp", ["rebuild"], { cwd: root, stdio: "inherit", shell: true });
   if (build.status !== 0) {
     console.warn("kvm-arm64: the native addon was not built; Kvm.open() will use the bundled model on this machine");
