@@ -31,7 +31,7 @@ export const defaultMachine: Machine = {
   memoryMiB: 2048,
   mte: "off",
   qemu: process.env["KVM_ARM64_QEMU"] ?? "qemu-system-aarch64",
-  timeoutSeconds: 900,
+  timeoutSeconds: 1200,
 };
 
 export interface Outcome {

@@ -45,7 +45,10 @@ export interface GuestContent {
   readonly marker: string;
 }
 
-/** /init: it mounts what a program expects, runs /command, sends /out home, and says how the command ended. */
+/**
+ * /init: it mounts what a program expects, runs /command, shows what the kernel complained of, sends /out home, and says
+ * how the command ended.
+ */
 const initScript = (marker: string): string => `#!/bin/busybox sh
 export PATH=/bin HOME=/root TERM=linux
 /bin/busybox mount -t proc proc /proc
@@ -64,6 +67,7 @@ for port in ${reportPort} ${outPort}; do stty -F $port raw -echo; done
 stty -onlcr
 /command
 status=$?
+dmesg | grep -E 'WARNING:|BUG:|Oops|Internal error' | sed 's/^/the kernel says: /'
 [ -n "$(ls -A /out)" ] && tar -C /out -cf ${outPort} .
 echo "${marker} $status"
 poweroff -f

@@ -10,6 +10,7 @@ import { Missing } from "./cache.js";
 import { guestProject, projectFolder } from "./initramfs.js";
 import {
   kernelsFromOptions,
+  type MachineValues,
   machineFromOptions,
   machineOptions,
   machineUsage,
@@ -56,6 +57,19 @@ function environmentOf(settings: readonly string[]): Record<string, string> {
   );
 }
 
+/** A program may do without the addon, so nobody needs a compiler for that. */
+async function addonFor(values: MachineValues): Promise<string | null> {
+  if (values.addon) return resolve(here, values.addon);
+  if (values.asan) return buildAddon("asan");
+  try {
+    return await buildAddon("plain");
+  } catch (error) {
+    if (!(error instanceof Missing)) throw error;
+    console.error(`kvm-arm64: ${error.message}\nkvm-arm64: going on without the addon`);
+    return null;
+  }
+}
+
 async function main(argv: string[]): Promise<number> {
   // Options behind the command are the command's.
   const { tokens } = parseArgs({ args: argv, options, strict: false, allowPositionals: true, tokens: true });
@@ -81,7 +95,7 @@ async function main(argv: string[]): Promise<number> {
     },
     workingFolder: placeInGuest(here),
     additions: [...named, ...(values.add ?? []).map(additionOf)],
-    addon: values.addon ?? (await buildAddon(values.asan ? "asan" : "plain")),
+    addon: await addonFor(values),
   };
   const outcome = await boot(machine, content, {
     console: (line) => console.log(line),
