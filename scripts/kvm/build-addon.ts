@@ -36,7 +36,9 @@ interface Target {
 export function parseBindingGyp(text: string): Target {
   const json = text
     .replace(/^\s*#.*$/gm, "")
-    .replace(/'((?:[^'\\]|\\.)*)'/g, (_, inner: string) => JSON.stringify(inner))
+    .replace(/"(?:[^"\\]|\\.)*"|'((?:[^'\\]|\\.)*)'/g, (word, inner?: string) =>
+      inner === undefined ? word : JSON.stringify(inner),
+    )
     .replace(/,(\s*[\]}])/g, "$1");
   return JSON.parse(json).targets[0];
 }

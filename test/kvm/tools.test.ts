@@ -123,7 +123,9 @@ describe("the parts of a KVM host", () => {
   });
 
   it("reads binding.gyp, which is Python's notation", () => {
-    const gyp = `# what is built\n{ 'targets': [ { "target_name": "kvm", 'sources': [ "native/a.cc", ], }, ], }`;
+    const gyp = `# what is built\n{ 'targets': [ { "target_name": "kvm", 'sources': [ "native/a.cc", ],
+      # not here
+      'conditions': [["OS!='linux'", { "type": "none" }]], }, ], }`;
     assert.deepEqual(parseBindingGyp(gyp).sources, ["native/a.cc"]);
   });
 });
