@@ -1,0 +1,153 @@
+// What belongs to the process and not to one environment: VMs and vCPUs, found by token from any thread.
+#ifndef KVM_ARM64_NATIVE_CORE_H_
+#define KVM_ARM64_NATIVE_CORE_H_
+
+#include <sys/types.h>
+
+#include "ioctl.h"
+#include "mapping.h"
+#include "ref.h"
+
+// One VM or vCPU. `opens` JavaScript objects share it; the last that closes shuts it.
+class Core : public Counted {
+ public:
+  enum class Kind { kVm, kVcpu };
+  explicit Core(Kind kind) : kind(kind) {}
+  // Closes the descriptors. Called once.
+  virtual void Shut() {}
+
+  const Kind kind;
+
+ private:
+  friend class Registry;
+  uint64_t token_ = 0;
+  int opens_ = 0;
+  Core* next_ = nullptr;
+};
+
+// SAFETY: everything in it is guarded by its mutex. It is never destroyed, so that a thread that outlives the main
+// one at exit finds it whole. Lock order: registry, then vCPU; no other two locks are ever held together.
+class Registry : public Allocated {
+ public:
+  static void Create();
+  static Registry& Get();
+
+  // The token of a new core, with one open.
+  uint64_t Add(Core* core);
+  // One more open of the core of that token and kind; empty if there is none.
+  Ref<Core> Attach(uint64_t token, Core::Kind kind);
+  // One open less; the last one shuts the core.
+  void Leave(const Ref<Core>& core);
+  static uint64_t TokenOf(const Core* core) { return core->token_; }
+  // Ends every KVM_RUN of the process, now and from now on.
+  void EndRuns();
+  bool ended() const { return ended_.load(std::memory_order_acquire); }
+
+ private:
+  Mutex mutex_;
+  Core* cores_ = nullptr;
+  uint64_t last_token_ = 0;
+  std::atomic<bool> ended_{false};
+};
+
+class VmCore : public Core {
+ public:
+  VmCore(Fd fd, uint32_t run_bytes) : Core(Kind::kVm), fd(std::move(fd)), run_bytes(run_bytes) {}
+  ~VmCore() override;
+  void Shut() override;
+
+  // A memory slot that the kernel has. Its mapping outlives it: the kernel, a vCPU or a device may write there.
+  struct Slot : Allocated {
+    Slot(Slot* next, uint32_t number) : next(next), number(number) {}
+    Slot* next;
+    uint32_t number;
+    uint64_t bytes = 0;
+    Ref<Mapped> mapped;
+  };
+  // A guest_memfd, closed with the VM.
+  struct Memfd : Allocated {
+    Memfd(Memfd* next, int number) : next(next), fd(number) {}
+    Memfd* next;
+    Fd fd;
+  };
+  // Under `mutex`.
+  Slot** Find(uint32_t number);
+  void Remember(uint32_t number, uint64_t bytes, const Ref<Mapped>& mapped);
+
+  Fd fd;
+  const uint32_t run_bytes;
+  Mutex mutex;
+  Slot* slots = nullptr;
+  Memfd* memfds = nullptr;
+  uint64_t ring_bytes = 0;
+  Fd stats;
+};
+
+struct Completion;
+
+class VcpuCore : public Core {
+ public:
+  VcpuCore(Ref<VmCore> vm, Fd fd, uint32_t id, Ref<Mapped> page)
+      : Core(Kind::kVcpu), vm(std::move(vm)), fd(std::move(fd)), id(id), page(std::move(page)) {}
+  void Shut() override;
+
+  // A verb other than KVM_RUN: false while the vCPU is inside KVM_RUN, or has a run whose end is not yet told.
+  bool BeginVerb();
+  void EndVerb() { users_.fetch_sub(1, std::memory_order_release); }
+  // KVM_RUN: false if it already runs. Waits for a verb in flight on another thread, which is short.
+  bool BeginRun();
+  void EndRun() { users_.store(0, std::memory_order_release); }
+  bool running() const { return users_.load(std::memory_order_acquire) < 0; }
+
+  // KVM_RUN on the calling thread, between BeginRun and EndRun: 0 or the positive errno.
+  int Run();
+  void Kick();
+
+  // Hands `job` to the vCPU's own thread, starting it first if need be: 0 or a positive errno.
+  int Start(Completion* job);
+  // Ends the run of `job`, if the thread still has it, without telling anybody. True: nobody will; the caller deletes it.
+  bool Abandon(Completion* job);
+
+  const Ref<VmCore> vm;
+  Fd fd;
+  const uint32_t id;
+  const Ref<Mapped> page;
+  Ref<Mapped> ring;
+  Fd stats;
+  Mutex mutex;
+
+ private:
+  static void ThreadMain(void* core);
+  uint8_t* immediate_exit() const;
+
+  // How many verbs are in flight, or -1: a run.
+  std::atomic<int> users_{0};
+  // The thread that is inside KVM_RUN, or 0; under mutex.
+  pid_t runner_ = 0;
+  // A kick that no KVM_RUN has answered yet; under mutex.
+  bool kicked_ = false;
+  // The vCPU's own thread; under mutex.
+  Condition changed_;
+  uv_thread_t thread_{};
+  bool has_thread_ = false;
+  bool quit_ = false;
+  Completion* job_ = nullptr;
+};
+
+// One pending run().
+struct Completion : Allocated {
+  Completion(const Ref<VcpuCore>& core, Addon* addon) : core(core), addon(addon) {}
+  const Ref<VcpuCore> core;
+  const Ref<Addon> addon;
+  napi_deferred promise = nullptr;
+  napi_ref self = nullptr;
+  int error = 0;
+  // The environment ends: tell nobody; under the core's mutex.
+  bool abandoned = false;
+};
+
+// The kick's signal: finds one that nobody uses and installs a handler that does nothing. 0 or a positive errno.
+int ClaimSignal();
+int KickSignal();
+
+#endif  // KVM_ARM64_NATIVE_CORE_H_

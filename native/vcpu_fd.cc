@@ -1,0 +1,233 @@
+#include <sys/mman.h>
+
+#include "fds.h"
+
+namespace {
+
+constexpr uint64_t kDirtyRingPage = 64;  // KVM_DIRTY_LOG_PAGE_OFFSET of arm64
+
+// How many bytes the value of a register takes: the size field of its id.
+uint64_t RegBytes(uint64_t id) { return uint64_t{1} << ((id & KVM_REG_SIZE_MASK) >> KVM_REG_SIZE_SHIFT); }
+
+napi_value ArmVcpuFinalize(VcpuFd& self, Call& call) {
+  int feature = call.Int32(0, "feature");
+  return call.Issue(kArmVcpuFinalize, self.fd(), &feature);
+}
+
+template <const auto& request>
+napi_value OneReg(VcpuFd& self, Call& call) {
+  kvm_one_reg reg{};
+  reg.id = call.Uint64(0, "id");
+  // SAFETY: the kernel reads or writes as many bytes as the id says.
+  reg.addr = reinterpret_cast<uintptr_t>(call.Exactly(1, "value", RegBytes(reg.id)).data);
+  return call.Issue(request, self.fd(), &reg);
+}
+
+template <const auto& request>
+napi_value Regs(VcpuFd& self, Call& call) {
+  const Bytes ids = call.Array(0, "ids", napi_biguint64_array, "BigUint64Array");
+  const Bytes values = call.Uint8s(1, "values");
+  const Bytes error = call.Array(2, "errnoOut", napi_int32_array, "Int32Array");
+  if (call.failed()) return nullptr;
+  if (error.length == 0) return call.OutOfRange("errnoOut must have an element");
+  // SAFETY: the arrays are JavaScript's and aligned for their elements. Shared memory may change under us: each id is
+  // read once, and its room checked with the very value that goes to the kernel.
+  const auto* id = reinterpret_cast<const volatile uint64_t*>(ids.data);
+  uint64_t at = 0;
+  for (size_t i = 0; i < ids.length; i++) {
+    kvm_one_reg reg{id[i], reinterpret_cast<uintptr_t>(values.data + at)};
+    const uint64_t bytes = RegBytes(reg.id);
+    if (bytes > values.length - at) {
+      return call.OutOfRange("values is too short: register %zu ends at byte %lu of %zu", i, at + bytes, values.length);
+    }
+    const int result = Ioctl(request, self.fd(), &reg);
+    if (result < 0) {
+      *reinterpret_cast<int32_t*>(error.data) = -result;
+      return call.Number(static_cast<int64_t>(i));
+    }
+    at += bytes;
+  }
+  return call.Number(static_cast<int64_t>(ids.length));
+}
+
+napi_value GetRegList(VcpuFd& self, Call& call) {
+  kvm_reg_list count{};
+  int result = Ioctl(kGetRegList, self.fd(), &count);
+  // The list may grow between the two calls, when another thread changes an ID register.
+  while (result == -E2BIG) {
+    void* data = nullptr;
+    napi_value buffer = nullptr;
+    napi_value ids = nullptr;
+    const uint64_t room = count.n;
+    if (napi_create_arraybuffer(call.env(), (room + 1) * sizeof(uint64_t), &data, &buffer) != napi_ok) return nullptr;
+    // SAFETY: room for `room` ids follows the count, and the kernel is told so. `buffer` is on the stack's scope.
+    auto* list = static_cast<kvm_reg_list*>(data);
+    list->n = room;
+    result = Ioctl(kGetRegList, self.fd(), list);
+    count.n = list->n;
+    if (result < 0) continue;
+    napi_create_typedarray(call.env(), napi_biguint64_array, count.n, buffer, sizeof(uint64_t), &ids);
+    return ids;
+  }
+  return call.Done(result);
+}
+
+napi_value RunSync(VcpuFd& self, Call& call) {
+  if (!self.core) return call.Refuse(EBADF, kRun.name);
+  // The core outlives the run even if the environment is torn down around it.
+  const Ref<VcpuCore> core(self.core);
+  if (!core->BeginRun()) return call.Refuse(EBUSY, kRun.name);
+  const int error = core->Run();
+  core->EndRun();
+  return call.Number(error);
+}
+
+napi_value Run(VcpuFd& self, Call& call) {
+  napi_value result = nullptr;
+  auto* job = new Completion(self.core, self.addon());
+  if (napi_create_promise(call.env(), &job->promise, &result) != napi_ok) {
+    delete job;
+    return nullptr;
+  }
+  int error = !self.core || self.addon()->ending ? EBADF : self.core->BeginRun() ? 0 : EBUSY;
+  if (error == 0) {
+    napi_create_reference(call.env(), call.self(), 1, &job->self);
+    self.pending = job;
+    error = self.core->Start(job);
+    if (error == 0) {
+      self.addon()->RunBegins();
+      return result;
+    }
+    self.pending = nullptr;
+    napi_delete_reference(call.env(), job->self);
+    self.core->EndRun();
+  }
+  napi_reject_deferred(call.env(), job->promise, call.MakeRefusal(error, kRun.name));
+  delete job;
+  return result;
+}
+
+napi_value Kick(VcpuFd& self, Call& call) {
+  if (!self.core) return call.Refuse(EBADF, "kick");
+  self.core->Kick();
+  return nullptr;
+}
+
+napi_value GetMpState(VcpuFd& self, Call& call) {
+  kvm_mp_state state{};
+  call.Issue(kGetMpState, self.fd(), &state);
+  return call.failed() ? nullptr : call.Number(state.mp_state);
+}
+
+napi_value SetMpState(VcpuFd& self, Call& call) {
+  kvm_mp_state state{call.Uint32(0, "state")};
+  return call.Issue(kSetMpState, self.fd(), &state);
+}
+
+napi_value SetSignalMask(VcpuFd& self, Call& call) {
+  constexpr size_t kMost = 128;
+  // SAFETY: kvm_signal_mask is a length and the set's bytes after it.
+  alignas(kvm_signal_mask) uint8_t mask[sizeof(kvm_signal_mask) + kMost] = {};
+  auto* head = reinterpret_cast<kvm_signal_mask*>(mask);
+  if (call.IsNull(0)) return call.Issue(kSetSignalMask, self.fd(), static_cast<kvm_signal_mask*>(nullptr));
+  const Bytes set = call.Uint8s(0, "sigset");
+  if (call.failed()) return nullptr;
+  if (set.length > kMost) return call.OutOfRange("sigset must be at most %zu bytes", kMost);
+  head->len = static_cast<uint32_t>(set.length);
+  if (set.length > 0) memcpy(head->sigset, set.data, set.length);
+  // The kick's signal stays let in, or a run could not be ended.
+  const int bit = KickSignal() - 1;
+  head->sigset[bit / 8] &= static_cast<uint8_t>(~(1 << bit % 8));
+  return call.Issue(kSetSignalMask, self.fd(), head);
+}
+
+napi_value DirtyRing(VcpuFd& self, Call& call) {
+  const uint64_t bytes = call.Size(0, "bytes");
+  if (call.failed()) return nullptr;
+  VcpuCore& vcpu = *self.core.get();
+  Lock lock(vcpu.mutex);
+  if (!vcpu.ring) {
+    Lock of_vm(vcpu.vm->mutex);
+    // SAFETY: the kernel maps any length, but pages beyond the ring are SIGBUS.
+    if (bytes == 0 || bytes > vcpu.vm->ring_bytes) return call.Refuse(EINVAL);
+    vcpu.ring = Map(self.fd().number(), kDirtyRingPage * PageBytes(), bytes, PageBytes(), PROT_READ | PROT_WRITE,
+                    MAP_SHARED);
+    if (!vcpu.ring) return call.Refuse(errno);
+  }
+  return vcpu.ring->bytes() == bytes ? Uint8sOver(call, vcpu.ring) : call.Refuse(EINVAL);
+}
+
+napi_value ReadStats(VcpuFd& self, Call& call) {
+  Lock lock(self.core->mutex);
+  return StatsOf(call, self.fd(), &self.core->stats);
+}
+
+napi_value Close(VcpuFd& self, Call& call) {
+  if (self.core && self.core->running()) return call.Refuse(EBUSY, "close");
+  self.Release();
+  return nullptr;
+}
+
+}  // namespace
+
+napi_value VcpuFd::Make(Call& call, const Ref<VcpuCore>& core) {
+  napi_value object = call.addon()->Wrap(new VcpuFd(call.addon(), core), kClass);
+  if (object == nullptr) return nullptr;
+  SetValue(call.env(), object, "token", call.BigInt(Registry::TokenOf(core.get())));
+  SetValue(call.env(), object, "id", call.Number(core->id));
+  return SetValue(call.env(), object, "runPage", Uint8sOver(call, core->page));
+}
+
+void VcpuFd::Release() {
+  // An environment ends with a run pending: the promise is never settled, its references go with the environment.
+  if (pending != nullptr && core->Abandon(pending)) delete pending;
+  pending = nullptr;
+  if (core) Registry::Get().Leave(Ref<Core>(std::exchange(core, Ref<VcpuCore>()).get()));
+}
+
+void VcpuFd::Deliver(napi_env env, napi_value, void*, void* data) {
+  auto* job = static_cast<Completion*>(data);
+  job->core->EndRun();
+  napi_value self = nullptr;
+  void* object = nullptr;
+  napi_value error = nullptr;
+  // Without an environment there is nobody to tell: it ends.
+  if (env != nullptr && napi_get_reference_value(env, job->self, &self) == napi_ok &&
+      napi_unwrap(env, self, &object) == napi_ok) {
+    static_cast<VcpuFd*>(static_cast<Object*>(object))->pending = nullptr;
+    napi_delete_reference(env, job->self);
+    job->addon->RunEnds();
+    napi_create_int32(env, job->error, &error);
+    napi_resolve_deferred(env, job->promise, error);
+  }
+  delete job;
+}
+
+bool VcpuFd::Define(Addon* addon, napi_value exports) {
+  static constexpr Row kRows[] = {
+      {kClass, "closed", nullptr, Closed},
+      {kClass, "armVcpuInit", kArmVcpuInit.name, Send<kArmVcpuInit>},
+      {kClass, "armVcpuFinalize", kArmVcpuFinalize.name, On<VcpuFd, ArmVcpuFinalize>},
+      {kClass, "getOneReg", kGetOneReg.name, On<VcpuFd, OneReg<kGetOneReg>>},
+      {kClass, "setOneReg", kSetOneReg.name, On<VcpuFd, OneReg<kSetOneReg>>},
+      {kClass, "getRegs", kGetOneReg.name, On<VcpuFd, Regs<kGetOneReg>>},
+      {kClass, "setRegs", kSetOneReg.name, On<VcpuFd, Regs<kSetOneReg>>},
+      {kClass, "getRegList", kGetRegList.name, On<VcpuFd, GetRegList>},
+      {kClass, "runSync", nullptr, On<VcpuFd, RunSync>},
+      {kClass, "run", nullptr, On<VcpuFd, Run>},
+      {kClass, "kick", nullptr, On<VcpuFd, Kick>},
+      {kClass, "getMpState", kGetMpState.name, On<VcpuFd, GetMpState>},
+      {kClass, "setMpState", kSetMpState.name, On<VcpuFd, SetMpState>},
+      {kClass, "getVcpuEvents", kGetVcpuEvents.name, Fill<kGetVcpuEvents>},
+      {kClass, "setVcpuEvents", kSetVcpuEvents.name, Send<kSetVcpuEvents>},
+      {kClass, "setGuestDebug", kSetGuestDebug.name, Send<kSetGuestDebug>},
+      {kClass, "setSignalMask", kSetSignalMask.name, On<VcpuFd, SetSignalMask>},
+      {kClass, "dirtyRing", "mmap", On<VcpuFd, DirtyRing>},
+      {kClass, "readStats", kGetStatsFd.name, On<VcpuFd, ReadStats>},
+      {kClass, "setDeviceAttr", kSetDeviceAttr.name, Attr<kSetDeviceAttr>},
+      {kClass, "getDeviceAttr", kGetDeviceAttr.name, Attr<kGetDeviceAttr>},
+      {kClass, "hasDeviceAttr", kHasDeviceAttr.name, Attr<kHasDeviceAttr>},
+      {kClass, "close", nullptr, On<VcpuFd, Close>},
+  };
+  return addon->Define(kClass, "VcpuFd", kRows, sizeof kRows / sizeof kRows[0], exports);
+}
