@@ -1,6 +1,6 @@
 // npm run guests: remakes test/guests/bin with an arm64 cross compiler. AARCH64_CC names another one.
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { argv, env } from "node:process";
@@ -32,8 +32,16 @@ export function compilerVersion(): string | undefined {
 export function build(guest: Guest, folder: string): void {
   const out = join(folder, fileName(guest));
   const elf = guest.format === "elf" ? out : `${out}.elf`;
-  const gcc = [`-march=${guest.march}`, ...flags, "-o", elf, ...guest.sources];
+  const gcc = [
+    `-march=${guest.march}`,
+    ...flags,
+    ...(guest.defines ?? []).map((name) => `-D${name}`),
+    "-o",
+    elf,
+    ...guest.sources,
+  ];
   execFileSync(compiler, gcc, { cwd: guestsFolder, stdio: ["ignore", "inherit", "inherit"] });
+  chmodSync(elf, 0o644);
   if (guest.format === "elf") return;
   execFileSync(compiler.replace(/gcc$/, "objcopy"), ["-O", "binary", elf, out]);
   rmSync(elf);

@@ -1,5 +1,5 @@
 // CPUS processors add to one counter, take one lock, and hand a token round. With LSE it is done by LDADD, CAS and SWP,
-// else by LDXR and STXR, as the compiler has it.
+// else by LDXR and STXR, as the compiler has it; Armv8.5 adds STLUR.
 #include "guest.h"
 
 #ifndef CPUS
@@ -44,6 +44,12 @@ int main(void) {
 #ifdef __ARM_FEATURE_ATOMICS
   if ((read_sysreg(id_aa64isar0_el1) >> 20 & 0xf) < 2) {
     print("this CPU has no LSE\n");
+    return 77;
+  }
+#endif
+#ifdef NEEDS_LRCPC2
+  if ((read_sysreg(id_aa64isar1_el1) >> 20 & 0xf) < 2) {
+    print("this CPU has no LRCPC2\n");
     return 77;
   }
 #endif
