@@ -23,7 +23,7 @@
       "ldflags": ["-Wl,--as-needed", "-static-libgcc"],
       "conditions": [
         # Anywhere else there is nothing to build, and building nothing succeeds.
-        ["OS!='linux' or target_arch!='arm64'", {
+        ["OS!=\"linux\" or target_arch!=\"arm64\"", {
           "type": "none",
           "sources/": [["exclude", ".*"]]
         }]
