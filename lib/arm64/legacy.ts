@@ -2,7 +2,7 @@
 // and recognised in what older VMMs saved. Documentation/virt/kvm/api.rst 4.68, "ARM registers".
 
 import type { Checked } from "./argument.js";
-import { indexArgument } from "./argument.js";
+import { indexArgument, nameArgument } from "./argument.js";
 import type { RegId } from "./reg-id.js";
 import { ARCH_ARM, makeId, Space } from "./reg-id.js";
 
@@ -56,11 +56,8 @@ export const legacy = {
   },
   /** A VFP control register by name. */
   vfp(name: keyof typeof armVfpNames): RegId<32> {
-    const number = Object.hasOwn(armVfpNames, name) ? armVfpNames[name] : undefined;
-    if (number === undefined)
-      throw new RangeError(
-        `legacy.vfp: name must be one of ${Object.keys(armVfpNames).join(", ")}, got ${JSON.stringify(name)}`,
-      );
+    const names = Object.keys(armVfpNames) as (keyof typeof armVfpNames)[];
+    const number = armVfpNames[nameArgument("legacy.vfp", "name", name, names)];
     return makeId(ARCH_ARM, 32, Space.armVfp, number);
   },
   /** CCSIDR as seen with this value in CSSELR. */

@@ -54,7 +54,8 @@ export function valueOfBytes<B extends RegBits>(id: RegId<B>, bytes: Uint8Array,
   const length = bits / 8;
   if (bytes.length < offset + length)
     throw new RangeError(`${formatRegId(id)} has ${length} bytes, got ${bytes.length - offset}`);
-  if (bits > 64) return bytes.slice(offset, offset + length) as RegValue<B>;
+  // Not slice: of a Buffer that would be a view.
+  if (bits > 64) return new Uint8Array(bytes.subarray(offset, offset + length)) as RegValue<B>;
   const view = new DataView(bytes.buffer, bytes.byteOffset + offset, length);
   if (bits === 64) return view.getBigUint64(0, true) as RegValue<B>;
   if (bits === 32) return view.getUint32(0, true) as RegValue<B>;

@@ -1,7 +1,7 @@
 // Builders of register ids, one for each register space. Documentation/virt/kvm/api.rst 4.68; asm/kvm.h.
 
 import type { Checked } from "./argument.js";
-import { indexArgument, nameArgument } from "./argument.js";
+import { indexArgument, nameArgument, shown } from "./argument.js";
 import type { RegId } from "./reg-id.js";
 import { ARCH_ARM64, makeId, Space } from "./reg-id.js";
 import type { SysRegName } from "./sysregs.js";
@@ -51,7 +51,7 @@ export function ccsidr<const N extends number>(csselr: Checked<N, 14>): RegId<32
  */
 export function sysReg(name: Exclude<SysRegName, "FPCR" | "FPSR">): RegId<64> {
   const reg = typeof name === "string" ? sysRegByName(name as string) : undefined;
-  if (reg === undefined) throw new TypeError(`sysReg: name must be a system register, got ${JSON.stringify(name)}`);
+  if (reg === undefined) throw new TypeError(`sysReg: name must be a system register, got ${shown(name)}`);
   if (reg.name === "FPCR" || reg.name === "FPSR")
     throw new TypeError(`sysReg: ${reg.name} has 32 bits here: use ${reg.name.toLowerCase()}`);
   return sysRegId(reg) as RegId<64>;

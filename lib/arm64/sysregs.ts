@@ -1,6 +1,7 @@
 // THE table of system registers: every fact about one stands in its row, in lib/arm64/sysregs/. What cannot be data
 // (side effects, values that depend on the machine) hangs on the name, in the model.
 
+import { shown } from "./argument.js";
 import type { RegId } from "./reg-id.js";
 import { ARCH_ARM64, makeId, Space } from "./reg-id.js";
 import type { Encoding, SysReg } from "./sysreg-row.js";
@@ -91,7 +92,7 @@ export function sysRegByEncoding(encoding16: number): SysReg<SysRegName> | undef
 /** The place of a register in `sysRegs`. */
 export function sysRegIndex(name: SysRegName): number {
   const place = index().byName.get(name);
-  if (place === undefined) throw new TypeError(`sysRegIndex: name ${JSON.stringify(name)} is no system register`);
+  if (place === undefined) throw new TypeError(`sysRegIndex: name must be a system register, got ${shown(name)}`);
   return place;
 }
 

@@ -75,7 +75,9 @@ const SPSR = {
 
 // biome-ignore format: table
 const PMEVTYPER = {
-  P: 31, U: 30, NSK: 29, NSU: 28, NSH: 27, M: 26, MT: 25, SH: 24, T: 23, RLK: 22, RLU: 21, evtCount: [15, 0],
+  TC: [63, 61], TE: 60, SYNC: 59, VS: [57, 56], TLC: [55, 54], TH: [43, 32],
+  P: 31, U: 30, NSK: 29, NSU: 28, NSH: 27, M: 26, MT: 25, SH: 24, T: 23, RLK: 22, RLU: 21, RLH: 20,
+  evtCount: [15, 0],
 } as const;
 
 // biome-ignore format: table
@@ -278,14 +280,15 @@ export const controlLayouts = {
     UEN: 4, ER: 3, CR: 2, SW: 1, EN: 0,
   },
   PMCCFILTR_EL0: {
-    VS: [57, 56], P: 31, U: 30, NSK: 29, NSU: 28, NSH: 27, M: 26, SH: 24, T: 23, RLH: 20,
+    VS: [57, 56], P: 31, U: 30, NSK: 29, NSU: 28, NSH: 27, M: 26, SH: 24, T: 23, RLK: 22, RLU: 21,
+    RLH: 20,
   },
   "PMEVTYPER#_EL0": PMEVTYPER,
   CNTKCTL_EL1: {
     EVNTIS: 17, EL0PTEN: 9, EL0VTEN: 8, EVNTI: [7, 4], EVNTDIR: 3, EVNTEN: 2, EL0VCTEN: 1, EL0PCTEN: 0,
   },
   CNTFRQ_EL0: {
-    Frequency: [31, 0],
+    ClockFreq: [31, 0],
   },
   CNTV_CTL_EL0: CNT_CTL,
   CNTP_CTL_EL0: CNT_CTL,
@@ -334,7 +337,7 @@ export const controlLayouts = {
   HCR_EL2: {
     TWEDEL: [63, 60], TWEDEn: 59, TID5: 58, DCT: 57, ATA: 56, TTLBOS: 55, TTLBIS: 54, EnSCXT: 53, TOCU: 52,
     AMVOFFEN: 51, TICAB: 50, TID4: 49, GPF: 48, FIEN: 47, FWB: 46, NV2: 45, AT: 44, NV1: 43, NV: 42, API: 41,
-    APK: 40, TME: 39, TEA: 37, TERR: 36, TLOR: 35, E2H: 34, ID: 33, CD: 32, RW: 31, TRVM: 30, HCD: 29, TDZ: 28,
+    APK: 40, TME: 39, MIOCNCE: 38, TEA: 37, TERR: 36, TLOR: 35, E2H: 34, ID: 33, CD: 32, RW: 31, TRVM: 30, HCD: 29, TDZ: 28,
     TGE: 27, TVM: 26, TTLB: 25, TPU: 24, TPCP: 23, TSW: 22, TACR: 21, TIDCP: 20, TSC: 19, TID3: 18, TID2: 17,
     TID1: 16, TID0: 15, TWE: 14, TWI: 13, DC: 12, BSU: [11, 10], FB: 9, VSE: 8, VI: 7, VF: 6, AMO: 5, IMO: 4, FMO: 3,
     PTW: 2, SWIO: 1, VM: 0,

@@ -175,7 +175,7 @@ export const idLayouts = {
     BS: lower(0),
   },
   CTR_EL0: {
-    DIC: lower(29, 1, 1), IDC: lower(28, 1, 1), CWG: higherOrZero(24), ERG: higherOrZero(20),
+    TminLine: unruled(32, 6), DIC: lower(29, 1, 1), IDC: lower(28, 1, 1), CWG: higherOrZero(24), ERG: higherOrZero(20),
     DminLine: lower(16, 1), L1Ip: exact(14, 2, 2), IminLine: lower(0),
   },
   DCZID_EL0: {

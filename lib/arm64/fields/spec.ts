@@ -48,5 +48,5 @@ export const exactBit = (lsb: number): IdField => idField("exact", lsb, 0, 1);
 /** Lower is safer, and 0xf is -1. */
 export const signed = (lsb: number, safe = 0): IdField => ({ ...lower(lsb, safe), signed: "signed" });
 /** Named by the Arm ARM, without a rule in Linux. */
-export const unruled = (lsb: number): IdField => idField(undefined, lsb, 0, 4);
+export const unruled = (lsb: number, width = 4): IdField => idField(undefined, lsb, 0, width);
 export const since72 = (field: IdField): IdField => ({ ...field, since: "7.2" });

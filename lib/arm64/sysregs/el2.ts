@@ -7,16 +7,22 @@ import { EVERY, family, NEVER, row, SINCE_7_2 } from "../sysreg-row.js";
 const ALWAYS: readonly Condition[] = [];
 const EL2: readonly Condition[] = ["EL2"];
 const EL2_GIC: readonly Condition[] = ["EL2", "GICv3"];
+const EL2_CSV2_2: readonly Condition[] = ["EL2", "CSV2_2"];
+const EL2_ECV: readonly Condition[] = ["EL2", "ECV"];
 const EL2_FGT: readonly Condition[] = ["EL2", "FGT"];
 const EL2_FGT2: readonly Condition[] = ["EL2", "FGT2"];
 const EL2_MPAM: readonly Condition[] = ["EL2", "MPAM"];
+const EL2_MTE: readonly Condition[] = ["EL2", "MTE2"];
 const EL2_NV: readonly Condition[] = ["EL2", "NV_frac"];
 const EL2_NO_E2H0: readonly Condition[] = ["EL2", "noE2H0"];
 const EL2_S1PIE: readonly Condition[] = ["EL2", "S1PIE"];
 const EL2_S1POE: readonly Condition[] = ["EL2", "S1POE"];
 const EL2_SCTLRX: readonly Condition[] = ["EL2", "SCTLRX"];
+const EL2_SME: readonly Condition[] = ["EL2", "SME"];
+const EL2_SPE: readonly Condition[] = ["EL2", "SPE"];
 const EL2_SVE: readonly Condition[] = ["EL2", "SVE"];
 const EL2_TCRX: readonly Condition[] = ["EL2", "TCRX"];
+const EL2_TRF: readonly Condition[] = ["EL2", "TRF"];
 
 function el2<const N extends string>(
   name: N,
@@ -51,7 +57,9 @@ export const el2Regs = [
   el2("HFGITR_EL2",      [3, 4,  1,  1, 6], SINCE_7_2, EL2,         0n),
   el2("HACR_EL2",        [3, 4,  1,  1, 7], SINCE_7_2, EL2,         0n),
   el2("ZCR_EL2",         [3, 4,  1,  2, 0], SINCE_7_2, EL2_SVE,     0n),
+  el2("TRFCR_EL2",       [3, 4,  1,  2, 1], NEVER,     EL2_TRF,     "none", UNDEFINED),
   el2("HCRX_EL2",        [3, 4,  1,  2, 2], SINCE_7_2, EL2,         0n),
+  el2("SMCR_EL2",        [3, 4,  1,  2, 6], NEVER,     EL2_SME,     "none", UNDEFINED),
   el2("TTBR0_EL2",       [3, 4,  2,  0, 0], SINCE_7_2, EL2,         0n),
   el2("TTBR1_EL2",       [3, 4,  2,  0, 1], SINCE_7_2, EL2,         0n),
   el2("TCR_EL2",         [3, 4,  2,  0, 2], SINCE_7_2, EL2,         0x8080_0000n),
@@ -76,8 +84,10 @@ export const el2Regs = [
   el2("ESR_EL2",         [3, 4,  5,  2, 0], SINCE_7_2, EL2,         0n),
   el2("VSESR_EL2",       [3, 4,  5,  2, 3], SINCE_7_2, EL2,         "unknown"),
   el2("FPEXC32_EL2",     [3, 4,  5,  3, 0], EVERY,     ALWAYS,      0x700n, UNDEFINED),
+  el2("TFSR_EL2",        [3, 4,  5,  6, 0], NEVER,     EL2_MTE,     "none", UNDEFINED),
   el2("FAR_EL2",         [3, 4,  6,  0, 0], SINCE_7_2, EL2,         0n),
   el2("HPFAR_EL2",       [3, 4,  6,  0, 4], SINCE_7_2, EL2,         0n),
+  el2("PMSCR_EL2",       [3, 4,  9,  9, 0], NEVER,     EL2_SPE,     "none", UNDEFINED),
   el2("MAIR_EL2",        [3, 4, 10,  2, 0], SINCE_7_2, EL2,         0n),
   el2("PIRE0_EL2",       [3, 4, 10,  2, 2], SINCE_7_2, EL2_S1PIE,   0n),
   el2("PIR_EL2",         [3, 4, 10,  2, 3], SINCE_7_2, EL2_S1PIE,   0n),
@@ -100,7 +110,9 @@ export const el2Regs = [
   el2("VDISR_EL2",       [3, 4, 12,  1, 1], SINCE_7_2, EL2,         "unknown"),
   el2("CONTEXTIDR_EL2",  [3, 4, 13,  0, 1], SINCE_7_2, EL2,         0n),
   el2("TPIDR_EL2",       [3, 4, 13,  0, 2], SINCE_7_2, EL2,         0n),
+  el2("SCXTNUM_EL2",     [3, 4, 13,  0, 7], NEVER,     EL2_CSV2_2,  "none", UNDEFINED),
   el2("CNTVOFF_EL2",     [3, 4, 14,  0, 3], SINCE_7_2, EL2,         0n),
+  el2("CNTPOFF_EL2",     [3, 4, 14,  0, 6], NEVER,     EL2_ECV,     "none", UNDEFINED),
   el2("CNTHCTL_EL2",     [3, 4, 14,  1, 0], SINCE_7_2, EL2,         0n),
   el2("CNTHP_TVAL_EL2",  [3, 4, 14,  2, 0], NEVER,     EL2,         "none"),
   el2("CNTHP_CTL_EL2",   [3, 4, 14,  2, 1], SINCE_7_2, EL2,         0n, TIMER),
