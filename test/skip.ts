@@ -12,3 +12,14 @@ export function skip(context: Mocha.Context, reason: string): never {
   if (skipped) skipReasons.set(skipped, reason);
   context.skip();
 }
+
+/** What KVM_ARM64_REQUIRE can name; see scripts/test.ts. */
+export type Requirement = "qemu" | "kvm" | "asan";
+
+/** Skips for the lack of something that a machine may lack, or fails where KVM_ARM64_REQUIRE names it. */
+export function skipWithout(context: Mocha.Context, requirement: Requirement, reason: string): never {
+  if ((process.env["KVM_ARM64_REQUIRE"] ?? "").split(",").includes(requirement)) {
+    throw new Error(`${reason}, and KVM_ARM64_REQUIRE names ${requirement}`);
+  }
+  skip(context, reason);
+}

@@ -77,6 +77,7 @@ export async function kvmLegs(values: MachineValues, only: string | null): Promi
       legs.push(await kvmLeg({ name, machine, addon, environment: sanitizerEnvironment(values), only }));
     } catch (error) {
       if (!(error instanceof Missing)) throw error;
+      console.log(`  ✖ ${error.message}`);
       legs.push(legFailed(name, error.message));
     }
   }

@@ -3,7 +3,7 @@ import { execFile } from "node:child_process";
 import { readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { skip } from "../skip.js";
+import { skip, skipWithout } from "../skip.js";
 import { buildAll, compilerVersion } from "./build.js";
 import { compilerFile, expected, fileName, guestFile, guests, guestsFolder } from "./guests.js";
 
@@ -61,7 +61,7 @@ describe("guest programs under qemu-system-aarch64", () => {
         (error: NodeJS.ErrnoException) => error,
       );
       if (run instanceof Error && run.code === "ENOENT") {
-        skip(this, "qemu-system-aarch64 is not installed (Debian: qemu-system-arm)");
+        skipWithout(this, "qemu", "qemu-system-aarch64 is not installed (Debian: qemu-system-arm)");
       }
       assert.ok(!(run instanceof Error), String(run));
 

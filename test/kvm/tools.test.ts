@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseBindingGyp } from "../../scripts/kvm/build-addon.js";
@@ -69,7 +69,7 @@ describe("the parts of a KVM host", () => {
 
   it("unpacks a Debian package, odd-sized members and all", () => {
     writeFileSync(join(scratch, "hello"), "hello");
-    const data = execFileSync("tar", ["-C", scratch, "-czf", "-", "./hello"]);
+    const data = execFileSync("tar", ["-C", scratch, "-cf", "-", "./hello"]);
     const member = (name: string, bytes: Buffer): Buffer =>
       Buffer.concat([
         Buffer.from(`${name.padEnd(16)}${"0".padEnd(12)}${"0".padEnd(6)}${"0".padEnd(6)}${"100644".padEnd(8)}`),
@@ -81,10 +81,10 @@ describe("the parts of a KVM host", () => {
       Buffer.from("!<arch>\n"),
       member("debian-binary", Buffer.from("2.0\n")),
       member("control.tar.gz", Buffer.from("odd")),
-      member("data.tar.gz", data),
+      member("data.tar", data),
     ]);
     const target = join(scratch, "target");
-    execFileSync("mkdir", [target]);
+    mkdirSync(target);
     unpackDeb(deb, target);
     assert.equal(readFileSync(join(target, "hello"), "utf8"), "hello");
   });
@@ -116,7 +116,7 @@ describe("the parts of a KVM host", () => {
       "@s/c": {},
       d: {},
     })) {
-      execFileSync("mkdir", ["-p", join(scratch, name)]);
+      mkdirSync(join(scratch, name), { recursive: true });
       writeFileSync(join(scratch, name, "package.json"), JSON.stringify({ name, dependencies }));
     }
     assert.deepEqual(dependencyClosure(["a"], scratch), ["@s/c", "a", "b"]);
