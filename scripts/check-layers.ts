@@ -35,7 +35,7 @@ export const layers: readonly Layer[] = [
   {
     of: "native.ts",
     imports: facts,
-    node: ["node:fs", "node:module", "node:os", "node:path", "node:url"],
+    node: ["node:fs", "node:module", "node:path", "node:url", "node:worker_threads"],
     why: "the addon loader knows neither the model nor the public classes",
   },
   {
