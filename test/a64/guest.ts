@@ -79,6 +79,7 @@ export class Guest {
     this.state.pstate = 0x3c5n;
     this.state.pc = RAM;
     this.state.set("ID_AA64MMFR0_EL1", 5n);
+    this.state.set("DCZID_EL0", 4n);
     this.state.set("SCTLR_EL1", 0xc5_0078n);
   }
 

@@ -83,5 +83,5 @@ export function promised(feature: Feature, idRegister: (name: string) => bigint)
   const { register, lsb, from, absent, or }: FeatureField = features[feature];
   const value = Number((idRegister(register) >> BigInt(lsb)) & 15n);
   if (value >= from && value !== absent) return true;
-  return or !== undefined && or.some((other) => promised(other as Feature, idRegister));
+  return or?.some((other) => promised(other as Feature, idRegister)) ?? false;
 }

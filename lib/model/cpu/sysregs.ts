@@ -15,10 +15,6 @@ export type SystemOutcome = bigint | number | "undefined";
 /** What a SYS instruction does besides being allowed. */
 export type MaintenanceOutcome = "nothing" | "zero" | "byAddress" | "translate" | "undefined" | number;
 
-/** log2 of the words that DC ZVA zeroes: DCZID_EL0.BS. */
-const DC_ZVA_WORDS = 4n;
-export const DC_ZVA_BYTES = 4 << Number(DC_ZVA_WORDS);
-
 // Bits of SCTLR_EL1 that rule EL0.
 const SA = 1n << 3n;
 const SA0 = 1n << 4n;
@@ -163,7 +159,11 @@ const hooks: Partial<Record<string, Hooks>> = {
   ),
   ISR_EL1: { read: ({ state }) => interruptStatus(state) },
   DCZID_EL0: {
-    read: ({ state }) => DC_ZVA_WORDS | (state.el === 0 && (state.get("SCTLR_EL1") & DZE) === 0n ? 1n << 4n : 0n),
+    // DZP says whether DC ZVA is prohibited here and now.
+    read: ({ state }) => {
+      const prohibited = state.el === 0 && (state.get("SCTLR_EL1") & DZE) === 0n;
+      return (state.get("DCZID_EL0") & 15n) | (prohibited ? 1n << 4n : 0n);
+    },
   },
   OSLAR_EL1: {
     write: ({ state }, value) => {
@@ -283,6 +283,11 @@ export class SystemRegisters {
   fpTrapped(): boolean {
     const fpen = Number((this.state.get("CPACR_EL1") >> 20n) & 3n);
     return this.state.el === 0 ? fpen !== 3 : fpen === 0 || fpen === 2;
+  }
+
+  /** The block that DC ZVA zeroes. */
+  get zeroBlockBytes(): number {
+    return 4 << Number(this.state.get("DCZID_EL0") & 15n);
   }
 
   /** Whether WFI or WFE at EL0 is an exception to EL1. */

@@ -16,7 +16,7 @@ import {
 } from "../cpu/exceptions.js";
 import { breakpointHit, type GuestDebug, noGuestDebug, stepSyndrome, watchpointHit } from "../cpu/guest-debug.js";
 import { Attention, type CpuState, cells, Pstate } from "../cpu/state.js";
-import { DC_ZVA_BYTES, type SystemOutcome, SystemRegisters } from "../cpu/sysregs.js";
+import { type SystemOutcome, SystemRegisters } from "../cpu/sysregs.js";
 import { crc32 } from "./crc32.js";
 import { type Faults, GuestMemory } from "./memory.js";
 import { Narrow } from "./narrow.js";
@@ -480,7 +480,7 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean>, Faul
     const outcome = this.registers.maintenance(id, rt);
     if (outcome === "undefined") this.raise(syndrome(Ec.unknown, 0), null);
     if (typeof outcome === "number") this.raise(outcome, null);
-    if (outcome === "zero") this.memory.zero(value, DC_ZVA_BYTES);
+    if (outcome === "zero") this.memory.zero(value, this.registers.zeroBlockBytes);
     else if (outcome === "byAddress") this.memory.maintain(value);
     else if (outcome === "translate") this.state.set("PAR_EL1", this.memory.translate(value));
   }

@@ -196,8 +196,8 @@ function loadPair(bytes: 4 | 8, mode: Mode, signed: 0 | 1 = 0): Semantics<Pair> 
     const address = mode === "post" ? before : after;
     const first = m.load(bytes, address, 0);
     const second = m.load(bytes, m.w64.add(address, m.w64.immediate(bytes)), 0);
-    setLoaded(m, { bytes, signed, sf: 1 }, rt, first);
     setLoaded(m, { bytes, signed, sf: 1 }, rt2, second);
+    setLoaded(m, { bytes, signed, sf: 1 }, rt, first);
     if (mode !== "offset") m.w64.setXsp(rn, after);
   };
 }

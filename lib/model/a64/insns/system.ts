@@ -35,13 +35,13 @@ export const system = [
   todo("DSB nXS",    "11010101000000110011 imm2:2 10 001 11111",          "XS"),
   insn("DMB",        "11010101000000110011 crm:4 101 11111",              (m) => m.barrier("DMB")),
   insn("ISB",        "11010101000000110011 crm:4 110 11111",              (m) => m.barrier("ISB")),
-  insn("SB",         "11010101000000110011 .... 111 11111",               (m) => m.barrier("SB"), "SB"),
+  insn("SB",         "11010101000000110011 0000 111 11111",               (m) => m.barrier("SB"), "SB"),
   todo("TCOMMIT",    "11010101000000110011 0000 011 11111",               "TME"),
 
   // PSTATE
-  insn("CFINV",      "1101010100000 000 0100 .... 000 11111",             cfinv, "FlagM"),
-  insn("XAFLAG",     "1101010100000 000 0100 .... 001 11111",             xaflag, "FlagM2"),
-  insn("AXFLAG",     "1101010100000 000 0100 .... 010 11111",             axflag, "FlagM2"),
+  insn("CFINV",      "1101010100000 000 0100 0000 000 11111",             cfinv, "FlagM"),
+  insn("XAFLAG",     "1101010100000 000 0100 0000 001 11111",             xaflag, "FlagM2"),
+  insn("AXFLAG",     "1101010100000 000 0100 0000 010 11111",             axflag, "FlagM2"),
   insn("MSR UAO",    "1101010100000 000 0100 imm4:4 011 11111",           pstate("UAO"), "UAO"),
   insn("MSR PAN",    "1101010100000 000 0100 imm4:4 100 11111",           pstate("PAN"), "PAN"),
   insn("MSR SPSel",  "1101010100000 000 0100 imm4:4 101 11111",           pstate("SPSel")),

@@ -1,0 +1,65 @@
+// What is judged: a machine's registers, a few instructions, and what becomes of them.
+
+/** Where both machines of the user-mode judge have memory: user-judge.c has the same numbers. */
+export const DATA = 0x4000_0000n;
+export const DATA_BYTES = 8192;
+export const CODE = 0x5000_0000n;
+export const MOST_WORDS = 16;
+
+export interface Case {
+  readonly x: readonly bigint[];
+  readonly sp: bigint;
+  /** PSTATE.NZCV in bits 31:28. */
+  readonly nzcv: bigint;
+  readonly code: readonly number[];
+}
+
+/** How a case ended: at the breakpoint behind its code, or before. */
+export type Ending = "done" | "undefined" | "abort" | "alignment";
+
+export interface Result {
+  readonly ending: Ending;
+  readonly x: readonly bigint[];
+  readonly sp: bigint;
+  readonly nzcv: bigint;
+  readonly pc: bigint;
+  /** 64-bit words of the data that changed: index and value. */
+  readonly changes: readonly (readonly [index: number, value: bigint])[];
+}
+
+/** The lines of `result`, one a register. */
+export function lines(result: Result): string[] {
+  const hex = (v: bigint) => v.toString(16).padStart(16, "0");
+  return [
+    `ending ${result.ending}`,
+    `pc     ${hex(result.pc)}`,
+    `sp     ${hex(result.sp)}`,
+    `nzcv   ${hex(result.nzcv)}`,
+    ...result.x.map((v, n) => `x${n}`.padEnd(7) + hex(v)),
+    ...result.changes.map(([index, v]) => `[${(DATA + BigInt(index * 8)).toString(16)}] ${hex(v)}`),
+  ];
+}
+
+/** Whether both results are the same. */
+export function agree(a: Result, b: Result): boolean {
+  return a.ending === b.ending && registersAgree(a, b) && changesAgree(a, b);
+}
+
+export function registersAgree(a: Result, b: Result): boolean {
+  return a.pc === b.pc && a.sp === b.sp && a.nzcv === b.nzcv && a.x.every((v, n) => v === b.x[n]);
+}
+
+function changesAgree(a: Result, b: Result): boolean {
+  if (a.changes.length !== b.changes.length) return false;
+  return a.changes.every(([index, value], n) => index === b.changes[n]![0] && value === b.changes[n]![1]);
+}
+
+/** Both results side by side, only the lines that differ; empty when they agree. */
+export function differences(ours: Result, theirs: Result): string[] {
+  const [a, b] = [lines(ours), lines(theirs)];
+  const rows: string[] = [];
+  for (let n = 0; n < Math.max(a.length, b.length); n++) {
+    if (a[n] !== b[n]) rows.push(`* ${(a[n] ?? "").padEnd(36)}${b[n] ?? ""}`);
+  }
+  return rows;
+}

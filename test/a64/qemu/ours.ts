@@ -1,0 +1,138 @@
+// The evaluator, set up as the user-mode judge is: EL0 under an operating system, two pages of data and one of code.
+
+import type { Feature } from "../../../lib/model/a64/features.js";
+import { CpuState } from "../../../lib/model/cpu/state.js";
+import { Evaluator } from "../../../lib/model/engine/evaluator.js";
+import { type Case, CODE, DATA, DATA_BYTES, type Ending, type Result } from "./case.js";
+import { splitMix } from "./random.js";
+
+const DATA_AT = 0x1_0000;
+const CODE_AT = 0x1_4000;
+const BRK = 0xd420_0000;
+/** Exceptions to EL1 fetch from here, where nothing is: that ends the run. */
+const VECTORS = 0x2000_0000_0800n;
+
+/** UCT, UCI, DZE, nTWI, nTWE: what an operating system lets its processes do. */
+const SCTLR = (1n << 15n) | (1n << 26n) | (1n << 14n) | (1n << 16n) | (1n << 18n);
+const TBI0 = 1n << 37n;
+const PARANGE_48 = 5n;
+const DC_ZVA_512_BYTES = 7n;
+
+/** Features that both machines have. */
+export const judged: ReadonlySet<Feature> = new Set<Feature>([
+  "CRC32",
+  "LSE",
+  "FlagM",
+  "FlagM2",
+  "LRCPC",
+  "LRCPC2",
+  "LOR",
+  "PAN",
+  "PAN2",
+  "UAO",
+  "DIT",
+  "SSBS",
+  "SSBS2",
+  "SB",
+  "DPB",
+  "DPB2",
+  "SPECRES",
+  "RAS",
+  "TLBIOS",
+  "TLBIRANGE",
+  "MTE",
+]);
+
+export class OurUser {
+  readonly evaluator: Evaluator;
+  private readonly state: CpuState;
+  private readonly data: BigUint64Array;
+  private readonly original: BigUint64Array;
+  private readonly code: Int32Array;
+
+  constructor() {
+    const memory = new WebAssembly.Memory({ initial: 2, maximum: 2, shared: true });
+    this.state = new CpuState(memory, 0);
+    this.data = new BigUint64Array(memory.buffer, DATA_AT, DATA_BYTES / 8);
+    this.code = new Int32Array(memory.buffer, CODE_AT, 1024);
+    let seed = 0n;
+    for (let n = 0; n < this.data.length; n++) {
+      const { state, output } = splitMix(seed);
+      seed = state;
+      this.data[n] = output;
+    }
+    this.original = this.data.slice();
+    this.code.fill(BRK);
+    this.evaluator = new Evaluator(
+      this.state,
+      {
+        generation: 0,
+        page: (ipa, access) => {
+          if (ipa === CODE) return CODE_AT;
+          const offset = ipa - DATA;
+          return offset >= 0n && offset < BigInt(DATA_BYTES) && access !== "fetch" ? DATA_AT + Number(offset) : -7;
+        },
+      },
+      {
+        counter: () => 0n,
+        promises: (feature) => judged.has(feature),
+        has: (condition) => ["PAN", "UAO", "DIT", "SSBS", "RAS", "LOR"].includes(condition),
+        unalignedDevice: "allow",
+      },
+    );
+  }
+
+  run({ x, sp, nzcv, code }: Case): Result {
+    const { state } = this;
+    for (let n = 0; n < 16; n++) this.code[n] = code[n] ?? BRK;
+    for (const [n, value] of x.entries()) state.setX(n, value);
+    state.spEl0 = sp;
+    state.pstate = nzcv;
+    state.pc = CODE;
+    state.clearExclusive();
+    state.set("SCTLR_EL1", SCTLR);
+    state.set("TCR_EL1", TBI0);
+    state.set("VBAR_EL1", VECTORS);
+    state.set("ID_AA64MMFR0_EL1", PARANGE_48);
+    state.set("DCZID_EL0", DC_ZVA_512_BYTES);
+    const ending = this.untilTheEnd();
+    const changes: [number, bigint][] = [];
+    for (let n = 0; n < this.data.length; n++) {
+      if (this.data[n] === this.original[n]) continue;
+      changes.push([n, this.data[n]!]);
+      this.data[n] = this.original[n]!;
+    }
+    const taken = state.el === 1;
+    return {
+      ending,
+      x: x.map((_, n) => state.x(n)),
+      sp: state.spEl0,
+      nzcv: (taken ? state.spsr(0) : state.pstate) & 0xf000_0000n,
+      pc: taken ? state.elrEl1 : state.pc,
+      changes,
+    };
+  }
+
+  private untilTheEnd(): Ending {
+    const { state } = this;
+    for (;;) {
+      const stop = this.evaluator.run(100);
+      if (stop.kind !== "el2") throw new Error(`a case stopped with ${JSON.stringify(stop)}`);
+      const ec = stop.esr >>> 26;
+      // WFI and WFE: in user mode nothing waits.
+      if (ec === 0x01) state.pc += 4n;
+      else if (state.el === 1) return exceptionEnding(Number(state.get("ESR_EL1")));
+      else if (ec === 0x20 || ec === 0x24) return "abort";
+      else throw new Error(`a case went to EL2 with ESR ${stop.esr.toString(16)}`);
+    }
+  }
+}
+
+function exceptionEnding(esr: number): Ending {
+  const ec = esr >>> 26;
+  if (ec === 0x3c) return "done";
+  if (ec === 0x00 || ec === 0x18) return "undefined";
+  if (ec === 0x22 || ((ec === 0x24 || ec === 0x25) && (esr & 63) === 0x21)) return "alignment";
+  if (ec === 0x24 || ec === 0x20) return "abort";
+  throw new Error(`a case took an exception with ESR ${esr.toString(16)}`);
+}

@@ -1,0 +1,49 @@
+// What a judge is not asked, where it is wrong, and why. Short, and shorter is better.
+
+import type { Insn } from "../../../lib/model/a64/insn.js";
+import { decodeA64 } from "../../../lib/model/a64/table.js";
+import { type Case, CODE, type Result, registersAgree } from "./case.js";
+
+/** Rows that user mode cannot judge; the system-mode judge does. */
+export const notForUserMode: Readonly<Record<string, string>> = {
+  SVC: "would be a system call of the judge",
+};
+
+interface Disagreement {
+  readonly reason: string;
+  readonly applies: (row: Insn, ours: Result, theirs: Result) => boolean;
+}
+
+/** Where QEMU 7.2 does otherwise than this CPU. `row` is that of the last instruction, or of the one that faulted. */
+export const disagreements: readonly Disagreement[] = [
+  {
+    reason:
+      "a store that aborts on its second page may leave memory written before it (DDI 0487 D1.3.2: UNKNOWN); ours does not",
+    applies: (_row, ours, theirs) =>
+      ours.ending === "abort" && theirs.ending === "abort" && registersAgree(ours, theirs) && theirs.changes.length > 0,
+  },
+  {
+    reason: "a Store-Exclusive checks its alignment before the monitor (DDI 0487 J1.1 AArch64.ExclusiveMonitorsPass)",
+    applies: (row, ours, theirs) => /^STL?X/.test(row.name) && ours.ending === "alignment" && theirs.ending === "done",
+  },
+  {
+    reason: "LDAPR must be aligned without FEAT_LSE2 (DDI 0487 B2.7.2); QEMU 7.2 asks it of LDAR only",
+    applies: (row, ours, theirs) =>
+      row.name.startsWith("LDAPR") && ours.ending === "alignment" && theirs.ending !== "undefined",
+  },
+  {
+    reason: "cache maintenance by address translates, and can abort (DDI 0487 D7.5.8); QEMU does nothing",
+    applies: (row, ours, theirs) => row.name === "SYS" && ours.ending === "abort" && theirs.ending === "done",
+  },
+  {
+    reason: "QEMU 7.2's user mode does not know at which instruction of a block DC ZVA aborted",
+    applies: (row, ours, theirs) => row.name === "SYS" && ours.ending === "abort" && theirs.ending === "abort",
+  },
+];
+
+/** The reason, if what happened is known. */
+export function knownDisagreement(c: Case, ours: Result, theirs: Result): string | undefined {
+  const at = ours.ending === "done" ? c.code.length - 1 : Number(ours.pc - CODE) / 4;
+  const row = decodeA64(c.code[at] ?? 0);
+  return row && disagreements.find(({ applies }) => applies(row, ours, theirs))?.reason;
+}

@@ -1,0 +1,58 @@
+// The user-mode judge: test/a64/qemu/user-judge.c under qemu-aarch64. Records as that file lays them out.
+
+import { spawnSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { type Case, type Ending, MOST_WORDS, type Result } from "./case.js";
+
+const QEMU = "qemu-aarch64";
+/** Pointer authentication off: its hints are NOPs on a CPU without it, as on the model. */
+const CPU = "max,pauth=off";
+
+const INPUT_BYTES = 33 * 8 + (2 + MOST_WORDS) * 4;
+
+/** From the compiled test to the binary in the source tree. */
+export const judgePath = fileURLToPath(new URL("../../../../test/a64/qemu/bin/user-judge", import.meta.url));
+
+/** Why QEMU's user mode cannot be asked, with what to install; null when it can. */
+export function whyNoUserJudge(): string | null {
+  const { error, status } = spawnSync(QEMU, ["--version"]);
+  if (error === undefined && status === 0) return null;
+  return "qemu-aarch64 does not start: install the package qemu-user";
+}
+
+const endings: Readonly<Record<number, Ending>> = { 4: "undefined", 5: "done", 7: "alignment", 11: "abort" };
+
+/** What QEMU makes of each case. */
+export function askUserJudge(cases: readonly Case[]): Result[] {
+  const input = Buffer.alloc(cases.length * INPUT_BYTES);
+  for (const [n, { x, sp, nzcv, code }] of cases.entries()) {
+    let at = n * INPUT_BYTES;
+    for (const value of [...x, sp, nzcv]) at = input.writeBigUInt64LE(value, at);
+    at = input.writeUInt32LE(code.length, at);
+    for (const word of code) at = input.writeUInt32LE(word >>> 0, at);
+  }
+  const run = spawnSync(QEMU, ["-cpu", CPU, judgePath], { input, maxBuffer: 2 ** 30, timeout: 120_000 });
+  if (run.error !== undefined || run.status !== 0) {
+    throw new Error(`the user-mode judge failed: ${run.error?.message ?? `status ${run.status}`} ${run.stderr}`);
+  }
+  const output = run.stdout;
+  const results: Result[] = [];
+  let at = 0;
+  const quad = () => {
+    const value = output.readBigUInt64LE(at);
+    at += 8;
+    return value;
+  };
+  while (at < output.length) {
+    const x = Array.from({ length: 31 }, quad);
+    const [sp, nzcv, pc] = [quad(), quad(), quad()];
+    at += 8; // si_addr: QEMU's user mode does not always know it
+    const ending = endings[output.readUInt32LE(at)]!;
+    const count = output.readUInt32LE(at + 4);
+    at += 8;
+    const changes = Array.from({ length: count }, () => [Number(quad()), quad()] as const);
+    results.push({ ending, x, sp, nzcv, pc, changes });
+  }
+  if (results.length !== cases.length) throw new Error(`${cases.length} cases gave ${results.length} results`);
+  return results;
+}
