@@ -18,6 +18,8 @@ export interface Machine {
   readonly memoryMiB: number;
   /** Memory tagging in the emulated machine. */
   readonly mte: "on" | "off";
+  /** The interrupt controller of the emulated machine, and so what guests can have. */
+  readonly gic: "2" | "3";
   /** The program to run. */
   readonly qemu: string;
   readonly timeoutSeconds: number;
@@ -30,6 +32,7 @@ export const defaultMachine: Machine = {
   cpus: 2,
   memoryMiB: 2048,
   mte: "off",
+  gic: "3",
   qemu: process.env["KVM_ARM64_QEMU"] ?? "qemu-system-aarch64",
   timeoutSeconds: 1200,
 };
@@ -59,7 +62,7 @@ export function requireQemu(qemu: string): void {
 }
 
 function qemuArguments(machine: Machine, image: string, initramfs: string): string[] {
-  const board = `virt,virtualization=on,gic-version=3${machine.mte === "on" ? ",mte=on" : ""}`;
+  const board = `virt,virtualization=on,gic-version=${machine.gic}${machine.mte === "on" ? ",mte=on" : ""}`;
   return [
     ...["-M", board, "-cpu", machine.cpu, "-smp", String(machine.cpus), "-m", String(machine.memoryMiB)],
     ...["-accel", "tcg,thread=multi", "-display", "none", "-no-reboot", "-nic", "none"],

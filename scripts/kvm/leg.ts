@@ -13,6 +13,7 @@ import { kernelSeries } from "./packages.js";
 /** Where the tests that are run there lie: the contract on the genuine kernel, the addon's own, those of the host. */
 const testFolders = [
   { folder: "dist/test/contract", files: "**/*.test.js" },
+  { folder: "dist/test/bad-input", files: "**/*.test.js" },
   { folder: "dist/test/native", files: "**/*.test.js" },
   { folder: "dist/test/kvm", files: "*.inside.js" },
 ] as const;

@@ -11,6 +11,7 @@ export const machineOptions = {
   cpus: { type: "string" },
   memory: { type: "string" },
   mte: { type: "boolean" },
+  gic: { type: "string" },
   qemu: { type: "string" },
   timeout: { type: "string" },
   addon: { type: "string" },
@@ -23,6 +24,7 @@ export const machineUsage = `  --kernel ${kernelSeries.join("|")}
   --cpus N             processors of the host (default ${defaultMachine.cpus})
   --memory MIB         memory of the host (default ${defaultMachine.memoryMiB})
   --mte                emulate memory tagging
+  --gic 2|3            interrupt controller (default ${defaultMachine.gic})
   --qemu PROGRAM       default ${defaultMachine.qemu}, or KVM_ARM64_QEMU
   --timeout SECONDS    for one boot (default ${defaultMachine.timeoutSeconds})
   --addon FILE         the addon to install there (default: it is compiled from native/)
@@ -47,9 +49,15 @@ export function machineFromOptions(values: MachineValues, kernel: KernelSeries):
     cpus: count("--cpus", values.cpus, defaultMachine.cpus),
     memoryMiB: count("--memory", values.memory, defaultMachine.memoryMiB),
     mte: values.mte ? "on" : "off",
+    gic: gicFromOption(values.gic),
     qemu: values.qemu ?? defaultMachine.qemu,
     timeoutSeconds: count("--timeout", values.timeout, defaultMachine.timeoutSeconds),
   };
+}
+
+function gicFromOption(value: string = defaultMachine.gic): Machine["gic"] {
+  if (value !== "2" && value !== "3") throw new Missing(`--gic ${value}: there are 2 and 3`);
+  return value;
 }
 
 function count(name: string, value: string | undefined, otherwise: number): number {
