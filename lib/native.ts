@@ -4,7 +4,7 @@ import { closeSync, existsSync, fstatSync, openSync, readSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { markAsUntransferable } from "node:worker_threads";
+import { isMainThread, markAsUntransferable } from "node:worker_threads";
 import type { Handle, Mapping, MappingRequest, SystemFd, VcpuFd, VmFd } from "./backend.js";
 import { isRefusal, KvmError, Refused } from "./errors.js";
 import { type ErrnoName, errno, errnos } from "./uapi/errno.js";
@@ -74,8 +74,9 @@ function load(): Addon {
     throw absent("ENOEXEC", `the native addon ${file} can not be loaded: ${(error as Error).message}`, error);
   }
   complete(addon);
-  // A Worker inside runSync() does not hear that the process ends, and the process waits for it.
-  process.once("exit", () => addon.endRuns());
+  // A Worker inside runSync() does not hear that the process ends, and the process waits for it. A Worker's own "exit"
+  // is the end of that Worker alone.
+  if (isMainThread) process.once("exit", () => addon.endRuns());
   loaded = addon;
   return addon;
 }
