@@ -110,7 +110,7 @@ export class Vcpu implements Disposable {
 
   /** KVM_ARM_VCPU_FINALIZE. After it, SVE's vector lengths are fixed and its registers exist. */
   finalize(feature: VcpuFeature | number): void {
-    const bit = typeof feature === "number" ? u32("feature", feature) : vcpuFeatureBit(feature);
+    const bit = typeof feature === "number" ? integer("feature", feature, 0, 0x7fff_ffff) : vcpuFeatureBit(feature);
     try {
       this.#fd.armVcpuFinalize(bit);
     } catch (error) {
