@@ -1,0 +1,65 @@
+// The CPU of the host that the model plays: what "max" is. An ID register promises what the instruction table has,
+// nothing more; with SVE asked for, it promises FP, AdvSIMD and SVE for the sake of their ABI.
+
+import type { SysRegName } from "../../arm64/sysregs.js";
+import type { Profile } from "../profile.js";
+import { idField, idValue } from "./id-fields.js";
+
+/** Implementer 0 is reserved for software: no real CPU is claimed to be here. */
+const MIDR = 0x000f_a640n;
+
+/** Two breakpoints and two watchpoints: the least that the architecture allows. */
+export const BREAKPOINTS = 2;
+export const WATCHPOINTS = 2;
+
+/** Size of the physical address space, and its code in ID_AA64MMFR0_EL1.PARange. */
+export const PHYSICAL_BITS = 48;
+const PARANGE_48 = 5;
+
+type Values = Readonly<Partial<Record<SysRegName, bigint>>>;
+
+const fields = (register: SysRegName, values: Readonly<Record<string, number>>): Values => ({
+  [register]: idValue(register, values),
+});
+
+// biome-ignore format: table
+const integer: Values = {
+  MIDR_EL1: MIDR,
+  ...fields("ID_AA64PFR0_EL1",  { EL0: 1, EL1: 1, EL2: 1, FP: 0xf, AdvSIMD: 0xf, RAS: 1, DIT: 1, CSV2: 1, CSV3: 1 }),
+  ...fields("ID_AA64PFR1_EL1",  { SSBS: 2 }),
+  ...fields("ID_AA64DFR0_EL1",  { DebugVer: 8, BRPs: BREAKPOINTS - 1, WRPs: WATCHPOINTS - 1, DoubleLock: 0xf }),
+  ...fields("ID_AA64ISAR0_EL1", { CRC32: 1, ATOMIC: 2, TS: 2 }),
+  ...fields("ID_AA64ISAR1_EL1", { DPB: 2, LRCPC: 2, SB: 1, SPECRES: 1 }),
+  ...fields("ID_AA64MMFR0_EL1", { PARANGE: PARANGE_48, ASIDBITS: 2, TGRAN64: 0xf }),
+  ...fields("ID_AA64MMFR1_EL1", { PAN: 2, VMIDBits: 2, VH: 1, HPDS: 1 }),
+  ...fields("ID_AA64MMFR2_EL1", { UAO: 1, CnP: 1 }),
+  // DIC is 0: the guest must invalidate the instruction cache after it wrote code.
+  ...fields("CTR_EL0",          { RES1: 1, IDC: 1, CWG: 4, ERG: 4, DminLine: 4, L1Ip: 3, IminLine: 4 }),
+};
+
+const withSve: Values = {
+  ...integer,
+  ...fields("ID_AA64PFR0_EL1", { EL0: 1, EL1: 1, EL2: 1, FP: 1, AdvSIMD: 1, SVE: 1, RAS: 1, DIT: 1, CSV2: 1, CSV3: 1 }),
+};
+
+/** What a register of the host reads as; 0n where nothing is said. */
+export function hostValue(profile: Profile, register: SysRegName): bigint {
+  return (profile.maxVq > 0 ? withSve : integer)[register] ?? 0n;
+}
+
+/** Whether EL0 can run AArch32. */
+export const HAS_AARCH32_EL0 = idField("ID_AA64PFR0_EL1", "EL0", integer.ID_AA64PFR0_EL1!) === 2;
+
+const INSTRUCTION = 1n;
+const DATA = 2n;
+const UNIFIED = 4n;
+
+/** The cache hierarchy that KVM makes up from CTR_EL0 (DDI 0487 D24.2.28, CLIDR_EL1). */
+export function madeUpClidr(ctr: bigint): bigint {
+  const needsClean = idField("CTR_EL0", "IDC", ctr) === 0;
+  const needsInvalidate = idField("CTR_EL0", "DIC", ctr) === 0;
+  const coherent = needsClean || !needsInvalidate ? 1n : 2n;
+  let clidr = coherent << 24n;
+  clidr |= needsClean ? DATA | (1n << 27n) | (1n << 21n) : UNIFIED << (3n * (coherent - 1n));
+  return needsInvalidate ? clidr | INSTRUCTION : clidr;
+}

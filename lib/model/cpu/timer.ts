@@ -1,0 +1,94 @@
+// The generic timer: one counter for all VMs, offsets per VM, and the ids of KVM_GET_ONE_REG with their swapped names.
+// DDI 0487 D12; Documentation/virt/kvm/api.rst 4.68, 4.143.
+
+import type { SysRegName } from "../../arm64/sysregs.js";
+import { vmCells } from "../layout.js";
+import type { VcpuState } from "../vcpu-state.js";
+import type { VmState } from "../vm-state.js";
+
+/** Ticks a second: CNTFRQ_EL0. A tick is a nanosecond of the monotonic clock. */
+export const COUNTER_HZ = 1_000_000_000;
+
+const ENABLE = 1n;
+const IMASK = 2n;
+const ISTATUS = 4n;
+
+/** The host's counter: the same on every thread. */
+export const hostCounter = (): bigint => process.hrtime.bigint();
+
+const offsets = { virtual: vmCells.virtualOffset, physical: vmCells.physicalOffset } as const;
+export type TimerKind = keyof typeof offsets;
+
+/** CNTVCT_EL0 or CNTPCT_EL0 of a VM. */
+export function counter(vm: VmState, kind: TimerKind): bigint {
+  return BigInt.asUintN(64, hostCounter() - Atomics.load(vm.quads, offsets[kind]));
+}
+
+/** A new vCPU sets the VM's clock to zero, unless KVM_ARM_SET_COUNTER_OFFSET fixed it. */
+export function rebaseCounters(vm: VmState): void {
+  if (vm.get("counterFixed") === 1) return;
+  vm.putQuad("virtualOffset", hostCounter());
+  vm.putQuad("physicalOffset", 0n);
+}
+
+export function fixCounterOffset(vm: VmState, offset: bigint): void {
+  vm.put("counterFixed", 1);
+  vm.putQuad("virtualOffset", offset);
+  vm.putQuad("physicalOffset", offset);
+}
+
+interface Timer {
+  readonly kind: TimerKind;
+  readonly ctl: SysRegName;
+  readonly cval: SysRegName;
+  /** Bit of kvm_run.s.regs.device_irq_level. */
+  readonly line: bigint;
+}
+
+const timers: readonly Timer[] = [
+  { kind: "virtual", ctl: "CNTV_CTL_EL0", cval: "CNTV_CVAL_EL0", line: 1n },
+  { kind: "physical", ctl: "CNTP_CTL_EL0", cval: "CNTP_CVAL_EL0", line: 2n },
+];
+
+const isCounter = (name: SysRegName) => name === "CNTVCT_EL0" || name === "CNTPCT_EL0";
+const kindOf = (name: SysRegName): TimerKind => (name.startsWith("CNTV") ? "virtual" : "physical");
+
+/** KVM_GET_ONE_REG of a timer register, by its architectural name. */
+export function getTimer(vcpu: VcpuState, name: SysRegName): bigint {
+  if (isCounter(name)) return counter(vcpu.vm, kindOf(name));
+  const stored = vcpu.cpu.get(name);
+  const timer = timers.find(({ ctl }) => ctl === name);
+  if (timer === undefined || !vcpu.vm.profile.switches.timerCtlReadsStatus) return stored;
+  const reached = counter(vcpu.vm, timer.kind) >= vcpu.cpu.get(timer.cval);
+  return (stored & ~ISTATUS) | (reached ? ISTATUS : 0n);
+}
+
+/** KVM_SET_ONE_REG: the counter moves for the whole VM. */
+export function setTimer(vcpu: VcpuState, name: SysRegName, value: bigint): void {
+  if (isCounter(name)) {
+    if (vcpu.vm.get("counterFixed") === 1) return;
+    const offset = BigInt.asUintN(64, hostCounter() - value);
+    Atomics.store(vcpu.vm.quads, offsets[kindOf(name)], offset);
+  } else vcpu.cpu.set(name, name.includes("_CTL_") ? value & ~ISTATUS : value);
+}
+
+/** The lines that the timers drive: bits of device_irq_level. */
+export function timerLevels(vcpu: VcpuState): bigint {
+  let levels = 0n;
+  for (const { kind, ctl, cval, line } of timers) {
+    const enabled = (vcpu.cpu.get(ctl) & (ENABLE | IMASK)) === ENABLE;
+    if (enabled && counter(vcpu.vm, kind) >= vcpu.cpu.get(cval)) levels |= line;
+  }
+  return levels;
+}
+
+/** Milliseconds until the next timer fires; Infinity: never. */
+export function nextTimer(vcpu: VcpuState): number {
+  let least = Number.POSITIVE_INFINITY;
+  for (const { kind, ctl, cval } of timers) {
+    if ((vcpu.cpu.get(ctl) & (ENABLE | IMASK)) !== ENABLE) continue;
+    const ticks = vcpu.cpu.get(cval) - counter(vcpu.vm, kind);
+    least = Math.min(least, Math.max(0, (Number(ticks) * 1000) / COUNTER_HZ));
+  }
+  return least;
+}

@@ -1,0 +1,133 @@
+/// <reference lib="es2024.sharedmemory" />
+// The model's eventfd(2): 64-bit counters in one shared buffer of the system descriptor, so that a vCPU in a Worker
+// signals what the main thread waits for.
+
+import type { EventFd } from "../backend.js";
+import { Refused } from "../errors.js";
+
+const CELLS = 4096;
+/** As if stdin, stdout and stderr were open: no eventfd is 0. */
+const FIRST_FD = 3;
+const MOST = 0xffff_ffff_ffff_fffen;
+/** A pending wait must keep the process alive, as a polled descriptor would; the period itself does not matter. */
+const KEEP_ALIVE_MS = 60_000;
+
+// A cell: words 0 references (the owner's, and those of irqfds and ioeventfds), 1 generation of changes, 2 open; the
+// counter is the second 64-bit word after them. Four words and a counter: 32 bytes.
+const WORDS = 8;
+
+export class EventFds {
+  readonly shared: SharedArrayBuffer;
+  readonly #words: Int32Array;
+  readonly #counters: BigUint64Array;
+
+  constructor(shared = new SharedArrayBuffer(CELLS * WORDS * 4)) {
+    this.shared = shared;
+    this.#words = new Int32Array(shared);
+    this.#counters = new BigUint64Array(shared);
+  }
+
+  create(initial: number): EventFd {
+    for (let n = 0; n < CELLS; n++) {
+      if (Atomics.compareExchange(this.#words, n * WORDS, 0, 1) !== 0) continue;
+      Atomics.store(this.#counters, n * 4 + 2, BigInt(initial));
+      Atomics.store(this.#words, n * WORDS + 2, 1);
+      return new ModelEventFd(this, n + FIRST_FD);
+    }
+    throw new Refused("EMFILE", "eventfd");
+  }
+
+  /** Whether a number is that of an open eventfd. */
+  isOpen(fd: number): boolean {
+    const n = fd - FIRST_FD;
+    return n >= 0 && n < CELLS && Atomics.load(this.#words, n * WORDS + 2) === 1;
+  }
+
+  /** Keeps an eventfd alive beyond its owner's close. */
+  retain(fd: number): void {
+    Atomics.add(this.#words, (fd - FIRST_FD) * WORDS, 1);
+  }
+  release(fd: number): void {
+    Atomics.sub(this.#words, (fd - FIRST_FD) * WORDS, 1);
+  }
+
+  close(fd: number): void {
+    Atomics.store(this.#words, (fd - FIRST_FD) * WORDS + 2, 0);
+    this.#changed(fd);
+    this.release(fd);
+  }
+
+  /** write(2) that does not block: EAGAIN when the counter would pass 2^64 - 2. */
+  add(fd: number, value: bigint): boolean {
+    const at = (fd - FIRST_FD) * 4 + 2;
+    for (;;) {
+      const before = Atomics.load(this.#counters, at);
+      if (before + value > MOST) return false;
+      if (Atomics.compareExchange(this.#counters, at, before, before + value) === before) break;
+    }
+    this.#changed(fd);
+    return true;
+  }
+
+  /** What a matched ioeventfd does: adds 1, or leaves a full counter as it is. */
+  signal(fd: number): void {
+    this.add(fd, 1n);
+  }
+
+  take(fd: number): bigint {
+    return Atomics.exchange(this.#counters, (fd - FIRST_FD) * 4 + 2, 0n);
+  }
+
+  async wait(fd: number): Promise<boolean> {
+    const at = (fd - FIRST_FD) * WORDS + 1;
+    const alive = setInterval(() => {}, KEEP_ALIVE_MS);
+    try {
+      for (;;) {
+        const generation = Atomics.load(this.#words, at);
+        if (!this.isOpen(fd)) return false;
+        if (Atomics.load(this.#counters, (fd - FIRST_FD) * 4 + 2) !== 0n) return true;
+        await Atomics.waitAsync(this.#words, at, generation).value;
+      }
+    } finally {
+      clearInterval(alive);
+    }
+  }
+
+  #changed(fd: number): void {
+    const at = (fd - FIRST_FD) * WORDS + 1;
+    Atomics.add(this.#words, at, 1);
+    Atomics.notify(this.#words, at);
+  }
+}
+
+class ModelEventFd implements EventFd {
+  readonly fd: number;
+  readonly #all: EventFds;
+  #closed = false;
+
+  constructor(all: EventFds, fd: number) {
+    this.#all = all;
+    this.fd = fd;
+  }
+
+  signal(value: bigint): void {
+    this.#check("write");
+    if (value > MOST) throw new Refused("EINVAL", "write");
+    if (!this.#all.add(this.fd, value)) throw new Refused("EAGAIN", "write");
+  }
+  take(): bigint {
+    this.#check("read");
+    return this.#all.take(this.fd);
+  }
+  wait(): Promise<boolean> {
+    return this.#closed ? Promise.resolve(false) : this.#all.wait(this.fd);
+  }
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#all.close(this.fd);
+  }
+  #check(call: string): void {
+    if (this.#closed) throw new Refused("EBADF", call);
+  }
+}

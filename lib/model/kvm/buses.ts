@@ -1,0 +1,177 @@
+// What a guest's store meets before it becomes an exit: coalesced MMIO zones and ioeventfds; and the irqfds of a VM that
+// has no in-kernel interrupt controller. Documentation/virt/kvm/api.rst 4.52, 4.59, 4.75, 4.116.
+
+import { Refused } from "../../errors.js";
+import { KVM_IOEVENTFD_FLAG as IOEVENTFD, KVM_IRQFD_FLAG as IRQFD, PAGE_BYTES } from "../../uapi/constants.js";
+import type { EventFds } from "../eventfd.js";
+import { BUS_DEVICES, IOEVENTFDS, vmCells } from "../layout.js";
+import type { VmState } from "../vm-state.js";
+
+const view = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+const GUEST_BYTES = 1n << 64n;
+
+// Coalesced MMIO. A zone: address, then bytes and pio.
+
+const zoneWord = (n: number, half: number) => (vmCells.zones + 2 * n + 1) * 2 + half;
+
+/** KVM_REGISTER_COALESCED_MMIO. Inside `locked`. */
+export function registerZone(vm: VmState, zone: Uint8Array): void {
+  const z = view(zone);
+  const pio = z.getUint32(12, true);
+  if (pio > 1) throw new Refused("EINVAL", "KVM_REGISTER_COALESCED_MMIO");
+  const count = vm.get("zoneCount");
+  const onBus = Array.from({ length: count }, (_, n) => vm.words[zoneWord(n, 1)]).filter((p) => p === pio).length;
+  if (onBus >= BUS_DEVICES || count >= BUS_DEVICES) throw new Refused("ENOSPC", "KVM_REGISTER_COALESCED_MMIO");
+  vm.quads[vmCells.zones + 2 * count] = z.getBigUint64(0, true);
+  vm.words[zoneWord(count, 0)] = z.getInt32(8, true);
+  vm.words[zoneWord(count, 1)] = pio;
+  vm.put("zoneCount", count + 1);
+}
+
+/** KVM_UNREGISTER_COALESCED_MMIO: every zone inside the range; none is no error. Inside `locked`. */
+export function unregisterZone(vm: VmState, zone: Uint8Array): void {
+  const z = view(zone);
+  const pio = z.getUint32(12, true);
+  if (pio > 1) throw new Refused("EINVAL", "KVM_UNREGISTER_COALESCED_MMIO");
+  const address = z.getBigUint64(0, true);
+  const bytes = BigInt(z.getUint32(8, true));
+  for (let n = vm.get("zoneCount") - 1; n >= 0; n--) {
+    const first = vm.quads[vmCells.zones + 2 * n]!;
+    const length = BigInt(vm.words[zoneWord(n, 0)]! >>> 0);
+    // The kernel asks its zones whether they hold the given range.
+    if (vm.words[zoneWord(n, 1)] !== pio || address < first || address + bytes > first + length) continue;
+    const last = vm.get("zoneCount") - 1;
+    vm.quads.copyWithin(vmCells.zones + 2 * n, vmCells.zones + 2 * last, vmCells.zones + 2 * last + 2);
+    vm.put("zoneCount", last);
+  }
+}
+
+// The ring: first, last (words), then entries of 24 bytes: phys_addr, len, pio, data.
+const ENTRIES = Math.floor((PAGE_BYTES - 8) / 24);
+
+/** Puts a store into the ring; false: no zone holds it, or the ring is full. */
+function coalesce(vm: VmState, ring: DataView, address: bigint, data: Uint8Array): boolean {
+  return vm.locked(() => {
+    const inZone = (n: number) => {
+      const first = vm.quads[vmCells.zones + 2 * n]!;
+      const length = BigInt(vm.words[zoneWord(n, 0)]! >>> 0);
+      return vm.words[zoneWord(n, 1)] === 0 && address >= first && address + BigInt(data.length) <= first + length;
+    };
+    let zone = 0;
+    while (zone < vm.get("zoneCount") && !inZone(zone)) zone++;
+    if (zone === vm.get("zoneCount")) return false;
+    const last = ring.getUint32(4, true);
+    // A VMM that spoils the indices finds its ring full.
+    if (last >= ENTRIES || (last + 1) % ENTRIES === ring.getUint32(0, true)) return false;
+    const at = 8 + 24 * last;
+    ring.setBigUint64(at, address, true);
+    ring.setUint32(at + 8, data.length, true);
+    ring.setUint32(at + 12, 0, true);
+    for (const [i, byte] of data.entries()) ring.setUint8(at + 16 + i, byte);
+    ring.setUint32(4, (last + 1) % ENTRIES, true);
+    return true;
+  });
+}
+
+// Ioeventfds: address; datamatch; len, flags; eventfd.
+
+const ioeventWord = (n: number, cell: number, half: number) => (vmCells.ioevents + 4 * n + cell) * 2 + half;
+const BUS = IOEVENTFD.PIO | IOEVENTFD.VIRTIO_CCW_NOTIFY;
+
+/** KVM_IOEVENTFD. Inside `locked`. */
+export function ioeventfd(vm: VmState, eventFds: EventFds, args: Uint8Array): void {
+  const call = "KVM_IOEVENTFD";
+  const a = view(args);
+  const [datamatch, address] = [a.getBigUint64(0, true), a.getBigUint64(8, true)];
+  const [bytes, fd, flags] = [a.getUint32(16, true), a.getInt32(20, true), a.getUint32(24, true)];
+  const matches = (n: number, sameFd: number) =>
+    vm.quads[vmCells.ioevents + 4 * n] === address &&
+    (vm.words[ioeventWord(n, 2, 1)]! & BUS) === (flags & BUS) &&
+    vm.words[ioeventWord(n, 2, 0)] === bytes &&
+    (vm.words[ioeventWord(n, 2, 1)]! & IOEVENTFD.DATAMATCH) === (flags & IOEVENTFD.DATAMATCH) &&
+    ((flags & IOEVENTFD.DATAMATCH) === 0 || vm.quads[vmCells.ioevents + 4 * n + 1] === datamatch) &&
+    (sameFd < 0 || vm.words[ioeventWord(n, 3, 0)] === sameFd);
+  const count = vm.get("ioeventCount");
+  if ((flags & IOEVENTFD.DEASSIGN) !== 0) {
+    if (!eventFds.isOpen(fd)) throw new Refused("EBADF", call);
+    for (let n = 0; n < count; n++) {
+      if (!matches(n, fd)) continue;
+      eventFds.release(fd);
+      const last = count - 1;
+      vm.quads.copyWithin(vmCells.ioevents + 4 * n, vmCells.ioevents + 4 * last, vmCells.ioevents + 4 * count);
+      vm.put("ioeventCount", last);
+      return;
+    }
+    throw new Refused("ENOENT", call);
+  }
+  if (![0, 1, 2, 4, 8].includes(bytes) || address + BigInt(bytes) >= GUEST_BYTES) throw new Refused("EINVAL", call);
+  if ((flags & ~0x1f) !== 0 || (bytes === 0 && (flags & IOEVENTFD.DATAMATCH) !== 0)) throw new Refused("EINVAL", call);
+  if (!eventFds.isOpen(fd)) throw new Refused("EBADF", call);
+  for (let n = 0; n < count; n++)
+    if (collides(vm, n, address, bytes, flags, datamatch)) throw new Refused("EEXIST", call);
+  if (count === IOEVENTFDS) throw new Refused("ENOSPC", call);
+  eventFds.retain(fd);
+  vm.quads[vmCells.ioevents + 4 * count] = address;
+  vm.quads[vmCells.ioevents + 4 * count + 1] = datamatch;
+  vm.words[ioeventWord(count, 2, 0)] = bytes;
+  vm.words[ioeventWord(count, 2, 1)] = flags;
+  vm.words[ioeventWord(count, 3, 0)] = fd;
+  vm.put("ioeventCount", count + 1);
+}
+
+/** Two ioeventfds that one store could mean: same bus and address, and lengths and data that do not tell them apart. */
+function collides(vm: VmState, n: number, address: bigint, bytes: number, flags: number, datamatch: bigint): boolean {
+  const otherFlags = vm.words[ioeventWord(n, 2, 1)]!;
+  const otherBytes = vm.words[ioeventWord(n, 2, 0)]!;
+  if (vm.quads[vmCells.ioevents + 4 * n] !== address || (otherFlags & BUS) !== (flags & BUS)) return false;
+  if (otherBytes !== 0 && bytes !== 0 && otherBytes !== bytes) return false;
+  if (otherBytes === 0 || bytes === 0) return true;
+  const wildcard = ((otherFlags | 0) & IOEVENTFD.DATAMATCH) === 0 || (flags & IOEVENTFD.DATAMATCH) === 0;
+  return wildcard || vm.quads[vmCells.ioevents + 4 * n + 1] === datamatch;
+}
+
+/** Signals the ioeventfd that a store means; false: none. */
+function signalIoevent(vm: VmState, eventFds: EventFds, address: bigint, data: Uint8Array): boolean {
+  const count = vm.get("ioeventCount");
+  if (count === 0) return false;
+  return vm.locked(() => {
+    for (let n = 0; n < vm.get("ioeventCount"); n++) {
+      const flags = vm.words[ioeventWord(n, 2, 1)]!;
+      const bytes = vm.words[ioeventWord(n, 2, 0)]!;
+      if ((flags & BUS) !== 0 || vm.quads[vmCells.ioevents + 4 * n] !== address) continue;
+      if (bytes !== 0 && bytes !== data.length) continue;
+      if ((flags & IOEVENTFD.DATAMATCH) !== 0 && vm.quads[vmCells.ioevents + 4 * n + 1] !== littleEndian(data))
+        continue;
+      eventFds.signal(vm.words[ioeventWord(n, 3, 0)]!);
+      return true;
+    }
+    return false;
+  });
+}
+
+function littleEndian(data: Uint8Array): bigint {
+  let value = 0n;
+  for (let n = data.length - 1; n >= 0; n--) value = (value << 8n) | BigInt(data[n]!);
+  return value;
+}
+
+/** Whether something in the kernel took a guest's store. `ring`: the coalesced MMIO page. */
+export function storeToBus(
+  vm: VmState,
+  eventFds: EventFds,
+  ring: DataView,
+  address: bigint,
+  data: Uint8Array,
+): boolean {
+  return signalIoevent(vm, eventFds, address, data) || (vm.get("zoneCount") > 0 && coalesce(vm, ring, address, data));
+}
+
+/** KVM_IRQFD of a VM without an interrupt controller. */
+export function irqfd(eventFds: EventFds, args: Uint8Array): void {
+  const a = view(args);
+  const flags = a.getUint32(8, true);
+  const call = "KVM_IRQFD";
+  if ((flags & ~(IRQFD.DEASSIGN | IRQFD.RESAMPLE)) !== 0) throw new Refused("EINVAL", call);
+  if ((flags & IRQFD.DEASSIGN) === 0) throw new Refused("EAGAIN", call);
+  if (!eventFds.isOpen(a.getUint32(0, true))) throw new Refused("EBADF", call);
+}

@@ -1,0 +1,134 @@
+// KVM_CHECK_EXTENSION and KVM_ENABLE_CAP: Documentation/virt/kvm/api.rst 4.4, 4.37, 6, 7.
+
+import { availableParallelism } from "node:os";
+import type { Kernel } from "../../arm64/sysreg-row.js";
+import { Refused } from "../../errors.js";
+import { type CapName, caps } from "../../uapi/caps.js";
+import { BREAKPOINTS, PHYSICAL_BITS, WATCHPOINTS } from "../cpu/host.js";
+import { SLOTS, VCPUS, VmCap } from "../layout.js";
+import type { Profile } from "../profile.js";
+import { slotCount } from "../slots.js";
+import type { VmState } from "../vm-state.js";
+
+/** What is asked about: the host, and the VM unless /dev/kvm was asked. */
+interface Asked {
+  readonly profile: Profile;
+  readonly vm: VmState | null;
+}
+
+type Answer = number | ((asked: Asked) => number);
+
+interface Row {
+  readonly value: Answer;
+  readonly since: Kernel;
+}
+
+const always = (value: Answer, since: Kernel = "6.1"): Row => ({ value, since });
+
+/** Stage 2 block sizes of a host with 4 KiB pages: 4 KiB, 2 MiB, 1 GiB. */
+const BLOCK_SIZES = 0x4020_1000;
+
+// biome-ignore format: table
+const rows: Partial<Record<CapName, Row>> = {
+  USER_MEMORY: always(1), MP_STATE: always(1), SYNC_MMU: always(1), DESTROY_MEMORY_REGION_WORKS: always(1),
+  SET_GUEST_DEBUG: always(1), JOIN_MEMORY_REGIONS_WORKS: always(1), IRQFD: always(1), IOEVENTFD: always(1),
+  INTERNAL_ERROR_DATA: always(1), VCPU_EVENTS: always(1), ONE_REG: always(1), SIGNAL_MSI: always(1),
+  READONLY_MEM: always(1), IRQFD_RESAMPLE: always(1), ARM_PSCI: always(1), ARM_SET_DEVICE_ADDR: always(1),
+  DEVICE_CTRL: always(1), ENABLE_CAP_VM: always(1), ARM_PSCI_0_2: always(1), CHECK_EXTENSION_VM: always(1),
+  IOEVENTFD_ANY_LENGTH: always(1), VCPU_ATTRIBUTES: always(1), IMMEDIATE_EXIT: always(1), ARM_USER_IRQ: always(1),
+  COALESCED_PIO: always(1), ARM_IRQ_LINE_LAYOUT_2: always(1), ARM_NISV_TO_USER: always(1),
+  ARM_INJECT_EXT_DABT: always(1), HALT_POLL: always(1), PTP_KVM: always(1), BINARY_STATS_FD: always(1),
+  SYSTEM_EVENT_DATA: always(1), ARM_SYSTEM_SUSPEND: always(1),
+  COALESCED_MMIO: always(1), NR_MEMSLOTS: always(SLOTS), IRQ_ROUTING: always(4096),
+  MANUAL_DIRTY_LOG_PROTECT2: always(3), SET_GUEST_DEBUG2: always(0x3_0003),
+  NR_VCPUS: always(() => Math.min(availableParallelism(), VCPUS)), MAX_VCPUS: always(VCPUS), MAX_VCPU_ID: always(VCPUS),
+  ARM_VM_IPA_SIZE: always(PHYSICAL_BITS), ARM_INJECT_SERROR_ESR: always(1),
+  GUEST_DEBUG_HW_BPS: always(BREAKPOINTS), GUEST_DEBUG_HW_WPS: always(WATCHPOINTS),
+  ARM_SVE: always(({ profile }) => (profile.maxVq > 0 ? 1 : 0)),
+  COUNTER_OFFSET: always(1, "6.12"), USER_MEMORY2: always(1, "6.12"),
+  ARM_SUPPORTED_REG_MASK_RANGES: always(1, "6.12"), ARM_SUPPORTED_BLOCK_SIZES: always(BLOCK_SIZES, "6.12"),
+  ARM_EAGER_SPLIT_CHUNK_SIZE: always(({ vm }) => vm?.get("splitChunk") ?? 0, "6.12"),
+  ARM_WRITABLE_IMP_ID_REGS: always(1, "7.2"), ARM_SEA_TO_USER: always(1, "7.2"),
+};
+
+/** What a kernel offers whatever its host and the model does not have yet: it answers 0, so that who asks first fares well. */
+export interface Todo {
+  readonly cap: CapName;
+  /** What the kernel answers. */
+  readonly value: number;
+  readonly since: Kernel;
+}
+
+// biome-ignore format: table
+export const todoCaps: readonly Todo[] = [
+  { cap: "DIRTY_LOG_RING_ACQ_REL",     value: 0x10_0000, since: "6.12" },
+  { cap: "DIRTY_LOG_RING_WITH_BITMAP", value: 1,         since: "6.12" },
+  { cap: "GUEST_MEMFD",                value: 1,         since: "7.2" },
+  { cap: "GUEST_MEMFD_FLAGS",          value: 3,         since: "7.2" },
+];
+
+const order: readonly Kernel[] = ["6.1", "6.12", "7.2"];
+const nameOf = new Map<number, CapName>(Object.entries(caps).map(([name, number]) => [number, name as CapName]));
+/** Only a VM can say: /dev/kvm refuses the question. */
+const vmOnly: ReadonlyMap<CapName, Kernel> = new Map<CapName, Kernel>([
+  ["MSI_DEVID", "6.1"],
+  ["ARM_CACHEABLE_PFNMAP_SUPPORTED", "7.2"],
+]);
+
+const known = (profile: Profile, since: Kernel) => order.indexOf(profile.kernel) >= order.indexOf(since);
+
+/** KVM_CHECK_EXTENSION. */
+export function checkExtension(asked: Asked, cap: number): number {
+  const name = nameOf.get(cap);
+  if (name === undefined) return 0;
+  const askVm = vmOnly.get(name);
+  if (askVm !== undefined && asked.vm === null && known(asked.profile, askVm)) {
+    throw new Refused("EINVAL", "KVM_CHECK_EXTENSION");
+  }
+  const row = rows[name];
+  if (row === undefined || !known(asked.profile, row.since)) return 0;
+  return typeof row.value === "number" ? row.value : row.value(asked);
+}
+
+type Enable = (vm: VmState, args: DataView) => boolean;
+
+const setCap =
+  (bit: number): Enable =>
+  (vm) => {
+    vm.setBits("caps", bit);
+    return true;
+  };
+const arg0 = (args: DataView) => args.getBigUint64(8, true);
+
+// Each gives false for EINVAL.
+const enable: Partial<Record<CapName, Enable>> = {
+  ARM_NISV_TO_USER: setCap(VmCap.nisv),
+  ARM_SYSTEM_SUSPEND: setCap(VmCap.suspend),
+  ARM_SEA_TO_USER: setCap(VmCap.sea),
+  ARM_WRITABLE_IMP_ID_REGS: (vm) =>
+    vm.get("vcpuCount") === 0 && setCap(VmCap.writableImp)(vm, new DataView(new ArrayBuffer(0))),
+  ARM_EAGER_SPLIT_CHUNK_SIZE: (vm, args) => {
+    const bytes = arg0(args);
+    const possible = bytes === 0n || (bytes === (bytes & -bytes) && (BigInt(BLOCK_SIZES) & bytes) !== 0n);
+    if (slotCount(vm) > 0 || !possible) return false;
+    vm.put("splitChunk", Number(bytes));
+    return true;
+  },
+  MANUAL_DIRTY_LOG_PROTECT2: (vm, args) => {
+    const bits = arg0(args);
+    if (bits > 3n || bits === 2n) return false;
+    vm.put("dirtyManual", Number(bits));
+    return true;
+  },
+  HALT_POLL: (_, args) => arg0(args) >> 32n === 0n,
+};
+
+/** KVM_ENABLE_CAP: struct kvm_enable_cap. Inside `locked`. */
+export function enableCap(vm: VmState, cap: Uint8Array): void {
+  const args = new DataView(cap.buffer, cap.byteOffset, cap.byteLength);
+  const name = nameOf.get(args.getUint32(0, true));
+  const row = name === undefined ? undefined : rows[name];
+  const can = name !== undefined && row !== undefined && known(vm.profile, row.since) ? enable[name] : undefined;
+  if (args.getUint32(4, true) !== 0 || can === undefined || !can(vm, args))
+    throw new Refused("EINVAL", "KVM_ENABLE_CAP");
+}

@@ -1,0 +1,61 @@
+// CCSIDR_EL1, demultiplexed by CSSELR_EL1.
+
+import type { ErrnoName } from "../../uapi/errno.js";
+import { hostValue } from "../cpu/host.js";
+import { idField } from "../cpu/id-fields.js";
+import type { VcpuState } from "../vcpu-state.js";
+import type { RegisterId } from "./one-reg.js";
+
+/** Values of CSSELR_EL1: seven levels, each data or unified, and instruction. */
+export const CSSELR_COUNT = 14;
+const LINE_SIZE = 7;
+
+/** A cache whose geometry is made up: one set, one way, and the least line size that CTR_EL0 allows. */
+function madeUp(vcpu: VcpuState, csselr: number): number {
+  const ctr = hostValue(vcpu.vm.profile, "CTR_EL0");
+  return idField("CTR_EL0", csselr % 2 === 1 ? "IminLine" : "DminLine", ctr) - 2;
+}
+
+/** The caches that a kernel lists: all, or those that CLIDR_EL1 describes. */
+export function cachesOf(vcpu: VcpuState): number[] {
+  const all = Array.from({ length: CSSELR_COUNT }, (_, n) => n);
+  if (vcpu.vm.profile.switches.ccsidrFabricated) return all;
+  const clidr = vcpu.cpu.get("CLIDR_EL1");
+  return all.filter((csselr) => {
+    const type = Number((clidr >> BigInt(3 * (csselr >> 1))) & 7n);
+    return csselr % 2 === 1 ? type === 1 || type === 3 : type >= 2 && type <= 4;
+  });
+}
+
+/** The value of CSSELR_EL1, or -1 where there is no such register. */
+function csselrOf(vcpu: VcpuState, { index, bytes }: RegisterId): number {
+  if (bytes !== 4 || index >= CSSELR_COUNT) return -1;
+  return vcpu.vm.profile.switches.ccsidrFabricated || cachesOf(vcpu).includes(index) ? index : -1;
+}
+
+function read(vcpu: VcpuState, csselr: number): number {
+  return vcpu.get("ccsidrSet") === 1 ? vcpu.get("ccsidr", csselr) : madeUp(vcpu, csselr);
+}
+
+export function getCcsidr(vcpu: VcpuState, register: RegisterId, value: DataView): ErrnoName | null {
+  const csselr = csselrOf(vcpu, register);
+  if (csselr < 0) return "ENOENT";
+  value.setInt32(0, read(vcpu, csselr), true);
+  return null;
+}
+
+export function setCcsidr(vcpu: VcpuState, register: RegisterId, value: DataView): ErrnoName | null {
+  const csselr = csselrOf(vcpu, register);
+  if (csselr < 0) return "ENOENT";
+  const wanted = value.getInt32(0, true);
+  const before = read(vcpu, csselr);
+  if (!vcpu.vm.profile.switches.ccsidrFabricated) return wanted === before ? null : "EINVAL";
+  if ((wanted & LINE_SIZE) < madeUp(vcpu, csselr)) return "EINVAL";
+  if (wanted === before) return null;
+  if (vcpu.get("ccsidrSet") === 0) {
+    for (let n = 0; n < CSSELR_COUNT; n++) vcpu.put("ccsidr", madeUp(vcpu, n), n);
+    vcpu.put("ccsidrSet", 1);
+  }
+  vcpu.put("ccsidr", wanted, csselr);
+  return null;
+}

@@ -1,0 +1,62 @@
+// KVM_GET_VCPU_EVENTS, KVM_SET_VCPU_EVENTS: Documentation/virt/kvm/api.rst 4.31, 4.32.
+
+import { Refused } from "../../errors.js";
+import { injectExternalAbort, injectSError, takePendingInterrupt } from "../cpu/exceptions.js";
+import { Pstate } from "../cpu/state.js";
+import type { VcpuState } from "../vcpu-state.js";
+
+const PENDING = 0;
+const HAS_ESR = 1;
+const EXT_DABT = 2;
+const PAD = [3, 8] as const;
+const ESR = 8;
+const RESERVED = [16, 64] as const;
+
+const ISS = 0x1ff_ffffn;
+/** ISS.IDS: the rest is IMPLEMENTATION DEFINED. */
+const IMPLEMENTATION_DEFINED = 1 << 24;
+
+const viewOf = (events: Uint8Array) => new DataView(events.buffer, events.byteOffset, events.byteLength);
+
+export function getEvents(vcpu: VcpuState, events: Uint8Array): void {
+  const { switches } = vcpu.vm.profile;
+  if (switches.eventsNeedInit && vcpu.get("initialised") === 0) throw new Refused("ENOEXEC", "KVM_GET_VCPU_EVENTS");
+  events.fill(0);
+  events[HAS_ESR] = 1;
+  const iss = vcpu.cpu.pendingSError;
+  if (iss === null) return;
+  events[PENDING] = 1;
+  viewOf(events).setBigUint64(ESR, BigInt(iss), true);
+}
+
+export function setEvents(vcpu: VcpuState, events: Uint8Array): void {
+  const call = "KVM_SET_VCPU_EVENTS";
+  const { switches } = vcpu.vm.profile;
+  if (switches.eventsNeedInit && vcpu.get("initialised") === 0) throw new Refused("ENOEXEC", call);
+  if ([PAD, RESERVED].some(([from, to]) => events.subarray(from, to).some((byte) => byte !== 0))) {
+    throw new Refused("EINVAL", call);
+  }
+  if (!switches.eventsCommitAtOnce) {
+    pendSError(vcpu, events, call);
+    if (events[EXT_DABT] !== 0) {
+      vcpu.put("mmioIss", 0);
+      vcpu.put("abortPending", 1);
+    }
+    return;
+  }
+  if (events[EXT_DABT] !== 0) {
+    // The access that waits for userspace ends in the abort instead.
+    vcpu.put("mmioIss", 0);
+    injectExternalAbort(vcpu.cpu, "data", vcpu.cpu.farEl2);
+  }
+  pendSError(vcpu, events, call);
+  if (vcpu.cpu.pendingSError !== null && (vcpu.cpu.mode & Pstate.A) === 0) takePendingInterrupt(vcpu.cpu);
+}
+
+function pendSError(vcpu: VcpuState, events: Uint8Array, call: string): void {
+  if (events[PENDING] === 0) return;
+  const esr = viewOf(events).getBigUint64(ESR, true);
+  if (events[HAS_ESR] === 0) injectSError(vcpu.cpu, IMPLEMENTATION_DEFINED);
+  else if ((esr & ~ISS) !== 0n) throw new Refused("EINVAL", call);
+  else injectSError(vcpu.cpu, Number(esr));
+}

@@ -1,0 +1,74 @@
+// Firmware pseudo-registers and feature bitmaps: Documentation/virt/kvm/arm/fw-pseudo-registers.rst.
+
+import type { ErrnoName } from "../../uapi/errno.js";
+import { vmCells } from "../layout.js";
+import { Feature, type VcpuState } from "../vcpu-state.js";
+import type { RegisterId } from "./one-reg.js";
+
+const PSCI_VERSION = 0;
+const WORKAROUND_2 = 2;
+export const FIRMWARE_COUNT = 4;
+
+/** What the host says to SMCCC_ARCH_WORKAROUND_1, 2 and 3: its CPU is not affected. */
+const NOT_REQUIRED = [0n, 2n, 3n, 2n] as const;
+const LEVEL = 0xfn;
+const ENABLED = 0x10n;
+const AVAILABLE = 2n;
+
+export const PSCI_0_1 = 1;
+const PSCI_0_2 = 2;
+/** Versions that exist since PSCI 1.0: 1.0, 1.1, … */
+const PSCI_1_0 = 0x1_0000;
+
+/** What the guest's PSCI_VERSION says, and which of its functions there are. */
+export function psciVersion(vcpu: VcpuState): number {
+  if (!vcpu.feature(Feature.psci02)) return PSCI_0_1;
+  return vcpu.vm.get("psciVersion") || vcpu.vm.profile.switches.psciVersion;
+}
+
+export function getFirmware(vcpu: VcpuState, { index, bytes }: RegisterId, value: DataView): ErrnoName | null {
+  if (bytes !== 8 || index >= FIRMWARE_COUNT) return "ENOENT";
+  value.setBigUint64(0, index === PSCI_VERSION ? BigInt(psciVersion(vcpu)) : NOT_REQUIRED[index]!, true);
+  return null;
+}
+
+export function setFirmware(vcpu: VcpuState, { index, bytes }: RegisterId, value: DataView): ErrnoName | null {
+  if (bytes !== 8 || index >= FIRMWARE_COUNT) return "ENOENT";
+  const wanted = value.getBigUint64(0, true);
+  if (index === PSCI_VERSION) return setPsciVersion(vcpu, wanted);
+  if (index !== WORKAROUND_2) return wanted > LEVEL || wanted > NOT_REQUIRED[index]! ? "EINVAL" : null;
+  const level = wanted & LEVEL;
+  if ((wanted & ~(LEVEL | ENABLED)) !== 0n) return "EINVAL";
+  if ((wanted & ENABLED) !== 0n && level !== AVAILABLE) return "EINVAL";
+  return level > NOT_REQUIRED[WORKAROUND_2] ? "EINVAL" : null;
+}
+
+function setPsciVersion(vcpu: VcpuState, wanted: bigint): ErrnoName | null {
+  const newest = vcpu.vm.profile.switches.psciVersion;
+  const version = Number(wanted);
+  const has02 = vcpu.feature(Feature.psci02);
+  const known = version === PSCI_0_2 || (version >= PSCI_1_0 && version <= newest);
+  if (!(version === PSCI_0_1 ? !has02 : known && has02)) return "EINVAL";
+  vcpu.vm.put("psciVersion", version);
+  return null;
+}
+
+/** The bitmap of a firmware register, as the guest's services are switched by it. */
+export const firmwareBitmap = (vcpu: VcpuState, index: number): bigint =>
+  vcpu.vm.quads[vmCells.firmwareBitmaps + index]!;
+
+export function getFirmwareFeatures(vcpu: VcpuState, { index, bytes }: RegisterId, value: DataView): ErrnoName | null {
+  if (bytes !== 8 || index >= vcpu.vm.profile.switches.firmwareBitmapLimits.length) return "ENOENT";
+  value.setBigUint64(0, firmwareBitmap(vcpu, index), true);
+  return null;
+}
+
+export function setFirmwareFeatures(vcpu: VcpuState, { index, bytes }: RegisterId, value: DataView): ErrnoName | null {
+  const limit = vcpu.vm.profile.switches.firmwareBitmapLimits[index];
+  if (bytes !== 8 || limit === undefined) return "ENOENT";
+  const wanted = value.getBigUint64(0, true);
+  if ((wanted & ~limit) !== 0n) return "EINVAL";
+  if (vcpu.vm.load("ran") === 1) return wanted === firmwareBitmap(vcpu, index) ? null : "EBUSY";
+  vcpu.vm.quads[vmCells.firmwareBitmaps + index] = wanted;
+  return null;
+}

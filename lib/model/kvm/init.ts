@@ -1,0 +1,53 @@
+// KVM_ARM_VCPU_INIT and KVM_ARM_VCPU_FINALIZE: Documentation/virt/kvm/api.rst 4.82, 4.119.
+
+import { Refused } from "../../errors.js";
+import { KVM_ARM_TARGET_GENERIC_V8, KVM_MP_STATE } from "../../uapi/constants.js";
+import { initIdRegisters, publishIdRegisters } from "../cpu/id-registers.js";
+import { Feature, type VcpuState } from "../vcpu-state.js";
+import { resetVcpu } from "./reset.js";
+import { allLengths } from "./sve-regs.js";
+
+const SVE = 4;
+const FEATURE_WORDS = 7;
+
+/** The features that this host can give a vCPU. */
+function supported(vcpu: VcpuState): number {
+  return Feature.powerOff | Feature.psci02 | (vcpu.vm.profile.maxVq > 0 ? Feature.sve : 0);
+}
+
+export function init(vcpu: VcpuState, bytes: Uint8Array): void {
+  const call = "KVM_ARM_VCPU_INIT";
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const words = Array.from({ length: FEATURE_WORDS }, (_, n) => view.getUint32(4 + 4 * n, true));
+  const wanted = words[0]!;
+  const { switches, maxVq } = vcpu.vm.profile;
+  if (view.getUint32(0, true) !== KVM_ARM_TARGET_GENERIC_V8) throw new Refused("EINVAL", call);
+  if ((wanted & ~switches.vcpuFeatureBits) !== 0 || words.some((word, n) => n > 0 && word !== 0)) {
+    throw new Refused("ENOENT", call);
+  }
+  if ((wanted & ~supported(vcpu)) !== 0) throw new Refused("EINVAL", call);
+  const compared = switches.powerOffIsNoFeature ? wanted & ~Feature.powerOff : wanted;
+  const again = vcpu.get("initialised") === 1;
+  if (again && vcpu.get("features") !== compared) throw new Refused("EINVAL", call);
+  vcpu.vm.locked(() => {
+    const { vm } = vcpu;
+    const fixed = vm.get("features");
+    if (switches.featuresAreVmWide && fixed !== -1 && fixed !== compared) throw new Refused("EINVAL", call);
+    if (fixed === -1) vm.put("features", compared);
+    initIdRegisters(vm, switches.featuresAreVmWide ? compared : supported(vcpu));
+  });
+  vcpu.put("features", compared);
+  vcpu.put("initialised", 1);
+  if ((compared & Feature.sve) !== 0 && vcpu.get("finalized") === 0) vcpu.put("vls", allLengths(maxVq));
+  resetVcpu(vcpu, again ? "again" : "first");
+  publishIdRegisters(vcpu);
+  vcpu.store("mpState", (wanted & Feature.powerOff) === 0 ? KVM_MP_STATE.RUNNABLE : KVM_MP_STATE.STOPPED);
+}
+
+export function finalize(vcpu: VcpuState, feature: number): void {
+  const call = "KVM_ARM_VCPU_FINALIZE";
+  if (vcpu.get("initialised") === 0) throw new Refused("ENOEXEC", call);
+  if (feature !== SVE || !vcpu.feature(Feature.sve)) throw new Refused("EINVAL", call);
+  if (vcpu.get("finalized") === 1) throw new Refused("EPERM", call);
+  vcpu.put("finalized", 1);
+}

@@ -1,0 +1,73 @@
+// The state of a vCPU after KVM_ARM_VCPU_INIT or a reset that PSCI asked for.
+
+import { onKernel, UNKNOWN } from "../../arm64/sysreg-row.js";
+import { sysRegs } from "../../arm64/sysregs.js";
+import { hostValue, madeUpClidr } from "../cpu/host.js";
+import { cells, Pstate } from "../cpu/state.js";
+import { vcpuCells } from "../layout.js";
+import type { VcpuState } from "../vcpu-state.js";
+
+/** EL1h with D, A, I and F masked. */
+const RESET_PSTATE = BigInt(Pstate.DAIF | 5);
+
+/**
+ * Resets the registers. What has no reset in KVM keeps its value: SP_EL1, ELR_EL1, SPSR_EL1, MPIDR_EL1; CLIDR_EL1 is
+ * made up the first time only.
+ */
+export function resetVcpu(vcpu: VcpuState, which: "first" | "again"): void {
+  const { cpu, vm } = vcpu;
+  for (let n = 0; n < 31; n++) cpu.setX(n, 0n);
+  cpu.spEl0 = 0n;
+  cpu.pc = 0n;
+  cpu.pstate = RESET_PSTATE;
+  for (let n = 1; n < 5; n++) cpu.setSpsr(n, 0n);
+  cpu.quads.fill(0n, cells.v, cells.v + 64);
+  vcpu.quads.fill(0n, vcpuCells.sve);
+  cpu.fpsr = 0;
+  cpu.fpcr = 0;
+  cpu.clearExclusive();
+  cpu.pendingSError = null;
+  cpu.setLine("irq", 0);
+  cpu.setLine("fiq", 0);
+  const { kernel, switches } = vm.profile;
+  for (const [index, row] of sysRegs.entries()) {
+    const keepsCval = row.name.includes("_CVAL_") && !switches.initResetsCval && which === "again";
+    if (keepsCval) continue;
+    const value = resetValue(vcpu, row.name, onKernel(row.reset, kernel), which);
+    if (value !== null) cpu.setSysreg(index, value);
+  }
+  if (vcpu.get("resetPending") === 0) return;
+  vcpu.put("resetPending", 0);
+  cpu.pc = vcpu.quad("resetPc");
+  cpu.setX(0, vcpu.quad("resetX0"));
+}
+
+function resetValue(
+  vcpu: VcpuState,
+  name: (typeof sysRegs)[number]["name"],
+  reset: (typeof sysRegs)[number]["reset"],
+  which: "first" | "again",
+): bigint | null {
+  if (typeof reset === "bigint") return reset;
+  switch (reset) {
+    case "unknown":
+      return UNKNOWN;
+    case "unknown-32":
+      return UNKNOWN & 0xffff_ffffn;
+    case "host":
+      return name === "CLIDR_EL1" ? clidr(vcpu, which) : hostValue(vcpu.vm.profile, name);
+    case "clidr":
+      return clidr(vcpu, which);
+    default:
+      // Registers of the PMU and of EL2, which no vCPU of this host has; MPIDR_EL1, which the creation set.
+      return null;
+  }
+}
+
+const clidr = (vcpu: VcpuState, which: "first" | "again") =>
+  which === "first" ? madeUpClidr(hostValue(vcpu.vm.profile, "CTR_EL0")) : null;
+
+/** A reset that PSCI CPU_ON asked for is done when somebody looks. */
+export function applyPendingReset(vcpu: VcpuState): void {
+  if (vcpu.load("resetPending") === 1) resetVcpu(vcpu, "again");
+}

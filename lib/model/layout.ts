@@ -1,0 +1,115 @@
+// Where everything of a VM lies in its shared memory. Cells of 64 bits from byte 0; a cell that holds a small number
+// uses its lower 32 bits. docs/model.md prints this table.
+
+/** Most memory slots: KVM_CAP_NR_MEMSLOTS. */
+export const SLOTS = 32767;
+/** Most vCPUs without a GIC: KVM_CAP_MAX_VCPUS. */
+export const VCPUS = 512;
+/** Non-ioeventfd devices on one bus (NR_IOBUS_DEVS). */
+export const BUS_DEVICES = 1000;
+export const IOEVENTFDS = 4096;
+export const SMCCC_FILTERS = 1024;
+export const ALLOCATIONS = 65536;
+export const EXTENTS = 4096;
+
+// biome-ignore format: table
+const table = [
+  ["lock", 1, "0 free, 1 held, 2 held and waited for"],
+  ["open", 1, "descriptors of the VM and of its vCPUs"],
+  ["dead", 1, "1: a failed first run killed the VM"],
+  ["ran", 1, "1: some vCPU has passed its first-run preparation"],
+  ["ipaBits", 1, "size of the IPA space"],
+  ["vcpuCount", 1, "vCPUs ever created"],
+  ["features", 1, "features[0] of the first INIT without POWER_OFF, or -1"],
+  ["caps", 1, "bits of enabled capabilities, see VmCap"],
+  ["dirtyManual", 1, "args[0] of KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2"],
+  ["splitChunk", 1, "KVM_CAP_ARM_EAGER_SPLIT_CHUNK_SIZE"],
+  ["counterFixed", 1, "1: KVM_ARM_SET_COUNTER_OFFSET was used"],
+  ["virtualOffset", 1, "CNTVCT_EL0 is the host's counter minus this"],
+  ["physicalOffset", 1, "CNTPCT_EL0 is the host's counter minus this"],
+  ["psciVersion", 1, "0: the newest that the kernel has"],
+  ["firmwareBitmaps", 4, "KVM_REG_ARM_*_BMAP"],
+  ["idReady", 1, "1: idRegs were set by the first INIT"],
+  ["idRegs", 192, "by index of KVM_ARM_GET_REG_WRITABLE_MASKS"],
+  ["smcccCount", 1, "entries of smcccFilters"],
+  ["smcccFilters", 2 * SMCCC_FILTERS, "first, last (words); action"],
+  ["zoneCount", 1, "coalesced MMIO zones"],
+  ["zones", 2 * BUS_DEVICES, "address; bytes, pio (words)"],
+  ["ioeventCount", 1, "ioeventfds"],
+  ["ioevents", 4 * IOEVENTFDS, "address; datamatch; len, flags (words); eventfd"],
+  ["pairLock", 1, "lock of 128-bit accesses"],
+  ["slotGeneration", 1, "changes whenever the slots do"],
+  ["slotCount", 1, "slots in use"],
+  ["slotOrder", (SLOTS + 1) / 2, "words: numbers of the slots in use, by guest address"],
+  ["slots", 6 * SLOTS, "see slots.ts"],
+  ["vcpus", VCPUS, "byte where the vCPU's block begins; 0: no such vCPU"],
+  ["top", 1, "first page that was never allocated"],
+  ["allocationCount", 1, "entries of allocations ever used"],
+  ["allocationFree", 1, "head of the list of free entries, plus 1"],
+  ["allocations", 2 * ALLOCATIONS, "first page, pages (words); references, next free + 1 (words)"],
+  ["extentCount", 1, "free extents"],
+  ["extents", EXTENTS, "first page, pages (words)"],
+] as const satisfies readonly (readonly [name: string, count: number, what: string])[];
+
+export type VmCell = (typeof table)[number][0];
+
+export const vmLayout: readonly (readonly [name: VmCell, count: number, what: string])[] = table;
+
+function place<N extends string>(rows: readonly (readonly [name: N, count: number, what: string])[]) {
+  const first = {} as Record<N, number>;
+  let next = 0;
+  for (const [name, count] of rows) {
+    first[name] = next;
+    next += count;
+  }
+  return { first: first as Readonly<Record<N, number>>, count: next };
+}
+
+const vm = place(table);
+/** First cell of each part of the VM's state. */
+export const vmCells = vm.first;
+/** Bytes of the VM's state, a multiple of a page. */
+export const VM_BYTES = Math.ceil((vm.count * 8) / 4096) * 4096;
+
+// biome-ignore format: table
+const vcpuTable = [
+  ["busy", 1, "0 free, 1 in a verb, 2 in KVM_RUN"],
+  ["open", 1, "descriptors of this vCPU"],
+  ["id", 1, "KVM_CREATE_VCPU's argument"],
+  ["initialised", 1, "1: KVM_ARM_VCPU_INIT succeeded once"],
+  ["features", 1, "features[0] of the INIT, without POWER_OFF where that is no feature"],
+  ["finalized", 1, "1: KVM_ARM_VCPU_FINALIZE(SVE) succeeded"],
+  ["vls", 1, "vector lengths: bit vq - 1"],
+  ["firstRunDone", 1, "1: prepared for running"],
+  ["mpState", 1, "KVM_MP_STATE_*"],
+  ["wake", 1, "counter; whoever gives a sleeper reason to look up adds 1 and notifies"],
+  ["kicked", 1, "1: the current KVM_RUN, or the next, ends with EINTR"],
+  ["resetPending", 1, "1: PSCI CPU_ON asked for a reset"],
+  ["resetPc", 1, "PC after that reset"],
+  ["resetX0", 1, "X0 after that reset"],
+  ["mmioIss", 1, "ISS of the load or store that waits for userspace; 0: none"],
+  ["abortPending", 1, "1: external abort to be taken at the next entry (kernels that do not commit at once)"],
+  ["debugControl", 1, "KVM_SET_GUEST_DEBUG: control"],
+  ["stepPending", 1, "1: an instruction was stepped by other means, its exit is still to come"],
+  ["debugRegs", 64, "dbg_bcr, dbg_bvr, dbg_wcr, dbg_wvr"],
+  ["ccsidrSet", 1, "1: ccsidr holds values of the VMM"],
+  ["ccsidr", 14, "CCSIDR_EL1 by CSSELR value"],
+  ["stats", 111, "see kvm/stats.ts"],
+  ["sve", 32 * 32 + 16 * 4 + 4, "Z0 to Z31 (256 bytes each, the lower 16 are V), P0 to P15, FFR"],
+] as const satisfies readonly (readonly [name: string, count: number, what: string])[];
+
+export type VcpuCell = (typeof vcpuTable)[number][0];
+export const vcpuLayout: readonly (readonly [name: VcpuCell, count: number, what: string])[] = vcpuTable;
+
+const vcpu = place(vcpuTable);
+/** First cell of each part of a vCPU's control block. */
+export const vcpuCells = vcpu.first;
+/** A vCPU's block: its run pages, then the control block, then its CpuState. */
+export const RUN_BYTES = 8192;
+export const CONTROL_BYTES = Math.ceil((vcpu.count * 8) / 64) * 64;
+
+/** Bits of the VM's `caps`. */
+export const VmCap = { nisv: 1, suspend: 2, sea: 4, writableImp: 8 } as const;
+
+/** Values of `busy`. */
+export const Busy = { free: 0, verb: 1, running: 2 } as const;

@@ -1,0 +1,84 @@
+// mmap(2) of the model: pages of the VM's own linear memory. A userspace address is a byte offset in that memory.
+
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import type { Mapping, MappingRequest } from "../backend.js";
+import { Refused } from "../errors.js";
+import { PAGE_BYTES } from "../uapi/constants.js";
+import type { ErrnoName } from "../uapi/errno.js";
+import { errnos } from "../uapi/errno.js";
+import type { VmState } from "./vm-state.js";
+
+export class ModelMapping implements Mapping {
+  readonly vm: VmState;
+  readonly allocation: number;
+  readonly offset: number;
+  /** 1: mapped without PROT_WRITE; the guest's stores fail with EFAULT. */
+  readonly readonly: number;
+  #bytes: number;
+
+  constructor(vm: VmState, allocation: number, bytes: number, readonly: number) {
+    this.vm = vm;
+    this.allocation = allocation;
+    this.offset = vm.allocationOffset(allocation);
+    this.readonly = readonly;
+    this.#bytes = bytes;
+  }
+
+  get buffer(): SharedArrayBuffer {
+    return this.vm.bufferTo(this.offset + this.#bytes) as SharedArrayBuffer;
+  }
+
+  /** 0 once closed. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  close(): void {
+    if (this.#bytes === 0) return;
+    this.#bytes = 0;
+    this.vm.locked(() => this.vm.release(this.allocation));
+  }
+}
+
+/** Pages for memory slots. A private file mapping is a copy of the file. */
+export function map(vm: VmState, request: MappingRequest): ModelMapping {
+  const { bytes } = request;
+  if (!Number.isSafeInteger(bytes) || bytes <= 0 || bytes % PAGE_BYTES !== 0) {
+    throw new RangeError(`map: bytes must be a positive multiple of ${PAGE_BYTES}, got ${bytes}`);
+  }
+  if (request.kind === "guest-memfd") throw new Refused("EBADF", "mmap");
+  if (request.kind !== "file") return new ModelMapping(vm, allocate(vm, bytes), bytes, 0);
+  if (request.shared && request.writable) throw new Refused("EOPNOTSUPP", "mmap");
+  return mapFile(vm, bytes, request);
+}
+
+const allocate = (vm: VmState, bytes: number) => vm.locked(() => vm.allocate(bytes, "mmap"));
+
+function mapFile(vm: VmState, bytes: number, request: Extract<MappingRequest, { kind: "file" }>): ModelMapping {
+  const { path, offset, writable } = request;
+  if (!Number.isSafeInteger(offset) || offset < 0 || offset % PAGE_BYTES !== 0) throw new Refused("EINVAL", "mmap");
+  const file = system("open", () => openSync(path, "r"));
+  try {
+    if (!fstatSync(file).isFile()) throw new Refused("ENODEV", "mmap");
+    const mapping = new ModelMapping(vm, allocate(vm, bytes), bytes, writable ? 0 : 1);
+    const view = vm.view(mapping.offset, bytes);
+    for (let at = 0; at < bytes; ) {
+      const got = system("read", () => readSync(file, view, at, bytes - at, offset + at));
+      if (got === 0) break;
+      at += got;
+    }
+    return mapping;
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** Node's errors of system calls, in the model's shape. */
+function system<T>(call: string, body: () => T): T {
+  try {
+    return body();
+  } catch (reason) {
+    const code = (reason as NodeJS.ErrnoException).code;
+    throw code !== undefined && code in errnos ? new Refused(code as ErrnoName, call) : reason;
+  }
+}

@@ -1,0 +1,129 @@
+// The host that the model plays: a kernel and a CPU. Where kernels differ, the difference is a switch with a name; code
+// asks the switch, never the kernel.
+
+import type { Kernel } from "../arm64/sysreg-row.js";
+
+export interface ModelOptions {
+  /** Whose ABI to answer with; the newest by default. */
+  readonly kernel?: Kernel;
+  /** "max": all that the model implements. */
+  readonly cpu?: "max";
+  /**
+   * Gives the host SVE registers up to `maxVq` quadwords (1 to 16), to try out their ABI. The engine has no SVE
+   * instructions: a guest that executes one ends in KVM_EXIT_INTERNAL_ERROR.
+   */
+  readonly sve?: { readonly maxVq: number };
+  /** Upper bound of one VM's linear memory: guest RAM, run pages, CPU states. 1 GiB by default, at most 4 GiB - 64 KiB. */
+  readonly memoryBytes?: number;
+}
+
+// biome-ignore format: table
+const table = {
+  //                              6.1          6.12         7.2
+  /** Bits of features[0] that KVM_ARM_VCPU_INIT knows; others are ENOENT. */
+  vcpuFeatureBits:             [ 0x7f,        0x7f,        0x1ff       ],
+  /** The first INIT fixes the features of the whole VM. */
+  featuresAreVmWide:           [ false,       true,        true        ],
+  /** POWER_OFF is left out when features are compared with those of an earlier INIT. */
+  powerOffIsNoFeature:         [ false,       true,        true        ],
+  /** Bits that the machine type of KVM_CREATE_VM may have. */
+  machineTypeBits:             [ 0xffn,       0xffn,       0x8000_00ffn ],
+  /** KVM_SET_USER_MEMORY_REGION2 exists. */
+  memoryRegion2:               [ false,       true,        true        ],
+  /** The VM descriptor has device attributes (the SMCCC filter). */
+  vmAttributes:                [ false,       true,        true        ],
+  /** The SMCCC filter says EINVAL to an empty range before it looks at anything else. */
+  smcccFilterRejectsEmpty:     [ false,       false,       true        ],
+  counterOffset:               [ false,       true,        true        ],
+  writableMasks:               [ false,       true,        true        ],
+  /** After the first run an ID register takes only its own value, and says EBUSY to others. */
+  idRegistersFreeze:           [ false,       true,        true        ],
+  /** ID_AA64PFR0_EL1.MPAM and ID_AA64PFR1_EL1.MPAM_frac equal to the host's are accepted and stored as 0. */
+  mpamFieldsIgnored:           [ false,       true,        true        ],
+  /** DebugVer and CopDbg below Armv8 are EINVAL; an IMPLEMENTATION DEFINED PMU is stored as none. */
+  debugVersionChecked:         [ false,       true,        true        ],
+  /** ID_AA64PFR0_EL1.EL0 and EL1 may not become 0. */
+  pfr0NeedsEl0AndEl1:          [ false,       false,       true        ],
+  /** CTR_EL0.L1Ip can be lowered to VIPT; the policies before it are EINVAL. */
+  ctrL1IpWritable:             [ false,       false,       true        ],
+  /** ID_AA64MMFR2_EL1.NV equal to the host's is accepted and stored as 0. */
+  nvFieldIgnored:              [ false,       false,       true        ],
+  /** ID_AA64PFR0_EL1.GIC is cleared at first run when the VM has no vGICv3. */
+  gicFieldSettledAtFirstRun:   [ false,       true,        true        ],
+  /** So are ID_AA64PFR2_EL1.GCIE and ID_PFR1_EL1.GIC. */
+  gicFieldsFollowIrqchip:      [ false,       false,       true        ],
+  /** KVM_GET_VCPU_EVENTS and its SET refuse before INIT. */
+  eventsNeedInit:              [ false,       false,       true        ],
+  /** KVM_SET_VCPU_EVENTS takes the external abort first, and commits what it injects to the registers at once. */
+  eventsCommitAtOnce:          [ false,       false,       true        ],
+  /** CCSIDR values are fabricated and can be written; before, they are the hardware's and invariant. */
+  ccsidrFabricated:            [ false,       true,        true        ],
+  /** Timers, then MIDR, REVIDR and the other invariants are listed before the system registers, not among them. */
+  invariantsListedFirst:       [ true,        true,        false       ],
+  /** TIMER_CTL reads with ISTATUS computed; otherwise it reads what was stored. */
+  timerCtlReadsStatus:         [ true,        true,        false       ],
+  /** INIT sets CVAL of the timers to 0. */
+  initResetsCval:              [ false,       false,       true        ],
+  /** Timers whose INTID is an attribute of the vCPU: virtual, physical, and those of EL2. */
+  timerAttributes:             [ 2,           4,           4           ],
+  psciVersion:                 [ 0x1_0001,    0x1_0001,    0x1_0003    ],
+  /** Limits of the firmware feature bitmaps, in the order of their ids. */
+  firmwareBitmapLimits:        [ [1n, 1n, 3n], [1n, 1n, 3n], [1n, 1n, 3n, 3n] ],
+  /** What the bitmaps are before anybody writes them. */
+  firmwareBitmapDefaults:      [ [1n, 1n, 3n], [1n, 1n, 3n], [1n, 1n, 3n, 0n] ],
+  /** A signed load from MMIO comes back extended by its sign; before, the extension is undone by a mask. */
+  mmioSignExtends:             [ false,       false,       true        ],
+} as const satisfies Record<string, readonly [unknown, unknown, unknown]>;
+
+type Widen<T> = T extends number
+  ? number
+  : T extends bigint
+    ? bigint
+    : T extends boolean
+      ? boolean
+      : T extends readonly bigint[]
+        ? readonly bigint[]
+        : never;
+
+export type Switches = { readonly [K in keyof typeof table]: Widen<(typeof table)[K][number]> };
+
+const columns: readonly Kernel[] = ["6.1", "6.12", "7.2"];
+
+/** What one kernel says to each switch. */
+export function switchesOf(kernel: Kernel): Switches {
+  const column = columns.indexOf(kernel);
+  return Object.fromEntries(Object.entries(table).map(([name, row]) => [name, row[column]])) as unknown as Switches;
+}
+
+export interface Profile {
+  readonly kernel: Kernel;
+  /** Largest vector length in quadwords; 0: the host has no SVE. */
+  readonly maxVq: number;
+  readonly memoryBytes: number;
+  readonly switches: Switches;
+  /** What the profile was made from: crosses to other threads. */
+  readonly options: ModelOptions;
+}
+
+const WASM_PAGE = 65536;
+const MOST_MEMORY = 65535 * WASM_PAGE;
+
+export function makeProfile(options: ModelOptions = {}): Profile {
+  if (typeof options !== "object" || options === null) throw new TypeError("model options must be an object");
+  const kernel = options.kernel ?? "7.2";
+  if (!columns.includes(kernel))
+    throw new RangeError(`model.kernel must be ${columns.join(", ")}, got ${String(kernel)}`);
+  if (options.cpu !== undefined && options.cpu !== "max")
+    throw new RangeError(`model.cpu must be max, got ${String(options.cpu)}`);
+  const maxVq = options.sve?.maxVq ?? 0;
+  if (options.sve !== undefined && !(Number.isInteger(maxVq) && maxVq >= 1 && maxVq <= 16)) {
+    throw new RangeError(`model.sve.maxVq must be an integer from 1 to 16, got ${String(maxVq)}`);
+  }
+  const memoryBytes = options.memoryBytes ?? 2 ** 30;
+  if (!Number.isInteger(memoryBytes) || memoryBytes < 16 * 2 ** 20 || memoryBytes > MOST_MEMORY) {
+    throw new RangeError(
+      `model.memoryBytes must be an integer from ${16 * 2 ** 20} to ${MOST_MEMORY}, got ${String(memoryBytes)}`,
+    );
+  }
+  return { kernel, maxVq, memoryBytes, switches: switchesOf(kernel), options };
+}

@@ -1,0 +1,276 @@
+// KVM_RUN: Documentation/virt/kvm/api.rst 4.10. One run is a generator: it yields when the calling thread may do other
+// things (a slice of guest time is over, or the vCPU sleeps), and returns the errno. `runSync` and `run` differ only in
+// what they do with the yields.
+
+import { KVM_EXIT, KVM_GUESTDBG, KVM_MP_STATE, KVM_SYSTEM_EVENT } from "../uapi/constants.js";
+import { type ErrnoName, errno } from "../uapi/errno.js";
+import { run } from "../uapi/structs.js";
+import { promised } from "./a64/features.js";
+import { Ec, injectExternalAbort } from "./cpu/exceptions.js";
+import { breakpointsOf, noGuestDebug, watchpointsOf } from "./cpu/guest-debug.js";
+import { publishIdRegisters, settleGicFields } from "./cpu/id-registers.js";
+import { type CallOutcome, hypercall } from "./cpu/smccc.js";
+import { Attention, Pstate } from "./cpu/state.js";
+import { counter, nextTimer, timerLevels } from "./cpu/timer.js";
+import { type Environment, Evaluator } from "./engine/evaluator.js";
+import type { EventFds } from "./eventfd.js";
+import { exit, lacksInstruction, putWord, systemEvent } from "./exits.js";
+import { applyPendingReset } from "./kvm/reset.js";
+import { count, countWait, setBlocking } from "./kvm/stats.js";
+import { completeMmio, guestAbort, SlotBus, skipInstruction } from "./stage2.js";
+import { allVcpus, Feature, type VcpuState } from "./vcpu-state.js";
+
+/** Why a run yields. "sleep": until the vCPU's wake word differs from `seen`, for at most `milliseconds`. */
+export type Pause =
+  | { readonly kind: "slice" }
+  | { readonly kind: "sleep"; readonly seen: number; readonly milliseconds: number };
+
+const SLICE: Pause = { kind: "slice" };
+
+/** A slice of guest time: how long it shall take, and the bounds of its number of instructions. */
+const SLICE_MS = 5;
+const LEAST_BUDGET = 1_000;
+const MOST_BUDGET = 10_000_000;
+
+/** WFE waits for an event that another CPU's plain store may be: nobody tells us, so we look again soon. */
+const WFE_MS = 1;
+
+const LINES = Attention.irq | Attention.fiq | Attention.serror;
+/** ISS of a trapped WFI or WFE: the latter. */
+const WFX_TI = 1;
+const IMMEDIATE = 0xffff;
+const KVM_DEBUG_ARCH_HSR_HIGH_VALID = 1;
+
+type Outcome = "resume" | "exit" | ErrnoName;
+
+/** What runs one vCPU on one thread. */
+export class Runner {
+  readonly #vcpu: VcpuState;
+  readonly #eventFds: EventFds;
+  readonly #bus: SlotBus;
+  readonly #engine: Evaluator;
+  #budget = 20_000;
+
+  constructor(vcpu: VcpuState, eventFds: EventFds) {
+    this.#vcpu = vcpu;
+    this.#eventFds = eventFds;
+    this.#bus = new SlotBus(vcpu.vm);
+    this.#engine = new Evaluator(vcpu.cpu, this.#bus, environmentOf(vcpu));
+  }
+
+  /** Guest instructions executed on this thread. */
+  get executed(): number {
+    return this.#engine.executed;
+  }
+
+  /** One KVM_RUN; returns 0 or a positive errno. */
+  *run(): Generator<Pause, number, void> {
+    const vcpu = this.#vcpu;
+    if (vcpu.get("initialised") === 0) return errno("ENOEXEC");
+    if (vcpu.feature(Feature.sve) && vcpu.get("finalized") === 0) return errno("EPERM");
+    this.#prepare();
+    if (vcpu.run.getUint32(run.exit_reason, true) === KVM_EXIT.MMIO) completeMmio(vcpu);
+    foldAbort(vcpu);
+    if (vcpu.run.getUint8(run.immediate_exit) !== 0 || vcpu.exchange("kicked", 0) === 1) return errno("EINTR");
+    vcpu.run.setUint32(run.exit_reason, KVM_EXIT.UNKNOWN, true);
+    vcpu.run.setUint16(run.flags, 0, true);
+    const result = yield* this.#loop();
+    vcpu.run.setBigUint64(run["s.regs.device_irq_level"], timerLevels(vcpu), true);
+    return result === "exit" ? 0 : errno(result);
+  }
+
+  /** The first run of a vCPU fixes what may not change any more, for the whole VM. */
+  #prepare(): void {
+    const vcpu = this.#vcpu;
+    if (vcpu.get("firstRunDone") === 1) return;
+    const { vm } = vcpu;
+    vm.locked(() => {
+      if (vm.get("ran") === 0) settleGicFields(vm);
+      publishIdRegisters(vcpu);
+      vm.put("ran", 1);
+    });
+    this.#engine.idRegistersChanged();
+    vcpu.put("firstRunDone", 1);
+  }
+
+  *#loop(): Generator<Pause, Exclude<Outcome, "resume">, void> {
+    const vcpu = this.#vcpu;
+    for (;;) {
+      if (vcpu.exchange("kicked", 0) === 1) return this.#interrupted("signal");
+      if (vcpu.vm.load("dead") === 1) return "EIO";
+      const state = vcpu.load("mpState");
+      if (state === KVM_MP_STATE.STOPPED) {
+        yield* this.#sleep(() => vcpu.load("mpState") !== KVM_MP_STATE.STOPPED);
+        continue;
+      }
+      applyPendingReset(vcpu);
+      if (state === KVM_MP_STATE.SUSPENDED) {
+        yield* this.#waitForInterrupt();
+        if ((vcpu.cpu.attention & LINES) !== 0) {
+          systemEvent(vcpu, KVM_SYSTEM_EVENT.WAKEUP, []);
+          return "exit";
+        }
+      }
+      if (this.#timerLineChanged()) return this.#interrupted("line");
+      if (state === KVM_MP_STATE.SUSPENDED) continue;
+      const outcome = yield* this.#enter();
+      if (outcome !== "resume") return outcome;
+    }
+  }
+
+  #interrupted(why: "signal" | "line"): "EINTR" {
+    if (why === "signal") count(this.#vcpu, "signal_exits");
+    this.#vcpu.run.setUint32(run.exit_reason, KVM_EXIT.INTR, true);
+    return "EINTR";
+  }
+
+  #timerLineChanged(): boolean {
+    return timerLevels(this.#vcpu) !== this.#vcpu.run.getBigUint64(run["s.regs.device_irq_level"], true);
+  }
+
+  /** Guest time until something happens that is not the guest's own business. */
+  *#enter(): Generator<Pause, Outcome, void> {
+    const vcpu = this.#vcpu;
+    const stepping = this.#armDebug();
+    const began = performance.now();
+    const stop = this.#engine.run(this.#budget);
+    if (stop.kind === "budget") {
+      this.#adapt(performance.now() - began);
+      yield SLICE;
+      return "resume";
+    }
+    if (stop.kind === "kicked") return "resume";
+    if (stop.kind === "lacks") {
+      lacksInstruction(vcpu, stop.word, stop.name);
+      return "exit";
+    }
+    count(vcpu, "exits");
+    const ec = stop.esr >>> 26;
+    if (ec === Ec.stepLower) vcpu.put("stepPending", 0);
+    else if (stepping && (vcpu.cpu.mode & Pstate.SS) === 0) vcpu.put("stepPending", 1);
+    switch (ec) {
+      case Ec.wfx:
+        yield* this.#wait(stop.esr);
+        return "resume";
+      case Ec.hvc64:
+        count(vcpu, "hvc_exit_stat");
+        return yield* this.#call(hypercall(vcpu, "hvc"));
+      case Ec.smc64:
+        skipInstruction(vcpu);
+        if ((stop.esr & IMMEDIATE) === 0) return yield* this.#call(hypercall(vcpu, "smc"));
+        vcpu.cpu.setX(0, 0xffff_ffff_ffff_ffffn);
+        return "resume";
+      case Ec.dataAbortLower:
+      case Ec.instructionAbortLower:
+        return guestAbort(vcpu, this.#bus, this.#eventFds, stop.esr, stop.far, stop.ipa);
+      default:
+        return this.#debugExit(stop.esr, stop.far);
+    }
+  }
+
+  *#call(outcome: CallOutcome): Generator<Pause, Outcome, void> {
+    if (outcome !== "suspend") return outcome;
+    yield* this.#waitForInterrupt();
+    return "resume";
+  }
+
+  #adapt(milliseconds: number): void {
+    const wanted = (this.#budget * SLICE_MS) / Math.max(milliseconds, 0.1);
+    this.#budget = Math.round(Math.min(MOST_BUDGET, Math.max(LEAST_BUDGET, (this.#budget + wanted) / 2)));
+  }
+
+  *#wait(esr: number): Generator<Pause, void, void> {
+    const vcpu = this.#vcpu;
+    if ((esr & WFX_TI) === 0) {
+      count(vcpu, "wfi_exit_stat");
+      yield* this.#waitForInterrupt();
+    } else {
+      count(vcpu, "wfe_exit_stat");
+      const seen = vcpu.load("wake");
+      if (vcpu.cpu.eventRegister === 0) yield { kind: "sleep", seen, milliseconds: WFE_MS };
+      vcpu.cpu.setEventRegister(0);
+    }
+    skipInstruction(vcpu);
+  }
+
+  /** Blocks as WFI does: until a line is high, a timer fires, or there is other work. */
+  *#waitForInterrupt(): Generator<Pause, void, void> {
+    const vcpu = this.#vcpu;
+    setBlocking(vcpu, 1n);
+    const began = process.hrtime.bigint();
+    yield* this.#sleep(
+      () =>
+        (vcpu.cpu.attention & LINES) !== 0 ||
+        timerLevels(vcpu) !== 0n ||
+        vcpu.load("mpState") === KVM_MP_STATE.STOPPED ||
+        vcpu.load("resetPending") === 1,
+    );
+    countWait(vcpu, process.hrtime.bigint() - began);
+    count(vcpu, "halt_wakeup");
+    setBlocking(vcpu, 0n);
+  }
+
+  /** Sleeps until a kick or until `ready`. */
+  *#sleep(ready: () => boolean): Generator<Pause, void, void> {
+    const vcpu = this.#vcpu;
+    for (;;) {
+      const seen = vcpu.load("wake");
+      if (vcpu.load("kicked") === 1 || ready()) return;
+      yield { kind: "sleep", seen, milliseconds: nextTimer(vcpu) };
+    }
+  }
+
+  /** Tells the engine what KVM_SET_GUEST_DEBUG asked for; true: it single-steps. */
+  #armDebug(): boolean {
+    const vcpu = this.#vcpu;
+    const control = vcpu.get("debugControl");
+    if ((control & KVM_GUESTDBG.ENABLE) === 0) {
+      this.#engine.debug = noGuestDebug;
+      return false;
+    }
+    const registers = (n: number) => Array.from({ length: 16 }, (_, i) => vcpu.quad("debugRegs", 16 * n + i));
+    const hardware = (control & KVM_GUESTDBG.USE_HW) !== 0;
+    const singleStep = (control & KVM_GUESTDBG.SINGLESTEP) !== 0;
+    this.#engine.debug = {
+      singleStep,
+      softwareBreakpoints: (control & KVM_GUESTDBG.USE_SW_BP) !== 0,
+      breakpoints: hardware ? breakpointsOf(registers(1), registers(0)) : [],
+      watchpoints: hardware ? watchpointsOf(registers(3), registers(2)) : [],
+    };
+    if (!singleStep) return false;
+    // An instruction that was emulated has used up its step: the exit comes before the next one.
+    if (vcpu.get("stepPending") === 1) vcpu.cpu.mode &= ~Pstate.SS;
+    else vcpu.cpu.mode |= Pstate.SS;
+    return true;
+  }
+
+  #debugExit(esr: number, far: bigint): "exit" {
+    const vcpu = this.#vcpu;
+    exit(vcpu, KVM_EXIT.DEBUG, 0);
+    vcpu.run.setUint16(run.flags, KVM_DEBUG_ARCH_HSR_HIGH_VALID, true);
+    putWord(vcpu, "debug.arch.hsr", esr);
+    putWord(vcpu, "debug.arch.hsr_high", 0);
+    if (esr >>> 26 === Ec.watchpointLower) vcpu.run.setBigUint64(run["debug.arch.far"], far, true);
+    return "exit";
+  }
+}
+
+/** An external abort that KVM_SET_VCPU_EVENTS left for the next entry. */
+export function foldAbort(vcpu: VcpuState): void {
+  if (vcpu.exchange("abortPending", 0) === 1) injectExternalAbort(vcpu.cpu, "data", vcpu.cpu.farEl2);
+}
+
+function environmentOf(vcpu: VcpuState): Environment {
+  return {
+    kernel: vcpu.vm.profile.kernel,
+    counter: (timer) => counter(vcpu.vm, timer),
+    promises: (feature) => promised(feature, (name) => vcpu.cpu.get(name as Parameters<typeof vcpu.cpu.get>[0])),
+    has: (condition) => vcpu.has(condition),
+    sendEvent() {
+      for (const other of allVcpus(vcpu.vm)) {
+        other.cpu.setEventRegister(1);
+        other.wake();
+      }
+    },
+  };
+}

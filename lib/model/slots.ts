@@ -1,0 +1,260 @@
+// Memory slots and their dirty logs: Documentation/virt/kvm/api.rst 4.8, 4.35, 4.117. The slots live in the VM's shared
+// memory; `SlotMap` is what one thread looks them up with.
+
+import { Refused } from "../errors.js";
+import { KVM_MEM, PAGE_BYTES } from "../uapi/constants.js";
+import { SLOTS, vmCells } from "./layout.js";
+import type { VmState } from "./vm-state.js";
+
+const PAGE = BigInt(PAGE_BYTES);
+const MOST_PAGES = (1n << 31n) - 1n;
+/** KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE, KVM_DIRTY_LOG_INITIALLY_SET. */
+const MANUAL_PROTECT = 1;
+const INITIALLY_SET = 2;
+
+export interface Region {
+  readonly slot: number;
+  readonly flags: number;
+  readonly guestAddress: bigint;
+  readonly bytes: bigint;
+  /** Byte in the VM's memory. */
+  readonly hostOffset: bigint;
+  /** The allocation that holds those bytes; null for a deletion. */
+  readonly allocation: number | null;
+  /** The guest's writes cannot reach the host's memory. */
+  readonly hostReadonly: number;
+}
+
+// The cells of a slot: 0 flags + 1 (0: unused), allocation · 1 guest address · 2 bytes · 3 host offset ·
+// 4 byte of the dirty bitmap, its allocation + 1 · 5 hostReadonly
+const cell = (slot: number, n: number) => vmCells.slots + 6 * slot + n;
+const word = (slot: number, n: number, half = 0) => cell(slot, n) * 2 + half;
+
+/** KVM_SET_USER_MEMORY_REGION from where its flags are known to be good. Inside `locked`. */
+export function setRegion(vm: VmState, region: Region, call: string): void {
+  const { slot, flags, guestAddress, bytes, hostOffset } = region;
+  const id = slot & 0xffff;
+  if (bytes % PAGE !== 0n || guestAddress % PAGE !== 0n || hostOffset % PAGE !== 0n) throw new Refused("EINVAL", call);
+  if (slot >>> 16 !== 0 || id >= SLOTS) throw new Refused("EINVAL", call);
+  if (guestAddress + bytes >= 1n << 64n || bytes / PAGE > MOST_PAGES) throw new Refused("EINVAL", call);
+  const used = vm.words[word(id, 0)]! !== 0;
+  if (bytes === 0n) {
+    if (!used) throw new Refused("EINVAL", call);
+    deleteSlot(vm, id);
+    return;
+  }
+  if (used) {
+    const before = vm.words[word(id, 0)]! - 1;
+    const same = vm.quads[cell(id, 3)] === hostOffset && vm.quads[cell(id, 2)] === bytes;
+    if (!same || ((flags ^ before) & KVM_MEM.READONLY) !== 0) throw new Refused("EINVAL", call);
+    const moves = vm.quads[cell(id, 1)] !== guestAddress;
+    if (!moves && flags === before) return;
+    if (moves && overlaps(vm, guestAddress, bytes, id)) throw new Refused("EEXIST", call);
+  } else if (overlaps(vm, guestAddress, bytes, -1)) throw new Refused("EEXIST", call);
+  if (guestAddress + bytes > 1n << BigInt(vm.get("ipaBits"))) throw new Refused("EFAULT", call);
+  prepareDirtyLog(vm, id, flags, bytes, call);
+  if (used) removeFromOrder(vm, id);
+  else {
+    vm.retain(region.allocation!);
+    vm.words[word(id, 0, 1)] = region.allocation!;
+    vm.quads[cell(id, 2)] = bytes;
+    vm.quads[cell(id, 3)] = hostOffset;
+    vm.words[word(id, 5)] = region.hostReadonly;
+  }
+  vm.words[word(id, 0)] = flags + 1;
+  vm.quads[cell(id, 1)] = guestAddress;
+  insertIntoOrder(vm, id);
+  vm.add("slotGeneration", 1);
+}
+
+/** The slots that exist, for the checks of other ioctls. */
+export const slotCount = (vm: VmState): number => vm.get("slotCount");
+
+function deleteSlot(vm: VmState, id: number): void {
+  removeFromOrder(vm, id);
+  dropDirtyLog(vm, id);
+  vm.release(vm.words[word(id, 0, 1)]!);
+  vm.words[word(id, 0)] = 0;
+  vm.add("slotGeneration", 1);
+}
+
+const orderAt = (i: number) => vmCells.slotOrder * 2 + i;
+
+/** How many slots begin below `address`. */
+function rank(vm: VmState, address: bigint): number {
+  let low = 0;
+  let high = vm.get("slotCount");
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (vm.quads[cell(vm.words[orderAt(middle)]!, 1)]! < address) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+function overlaps(vm: VmState, address: bigint, bytes: bigint, except: number): boolean {
+  const count = vm.get("slotCount");
+  // The neighbours are enough, but one of them may be the slot that moves.
+  for (let i = Math.max(0, rank(vm, address) - 2); i < count; i++) {
+    const id = vm.words[orderAt(i)]!;
+    const first = vm.quads[cell(id, 1)]!;
+    if (first >= address + bytes) return false;
+    if (id !== except && first + vm.quads[cell(id, 2)]! > address) return true;
+  }
+  return false;
+}
+
+function insertIntoOrder(vm: VmState, id: number): void {
+  const count = vm.get("slotCount");
+  const at = rank(vm, vm.quads[cell(id, 1)]!);
+  vm.words.copyWithin(orderAt(at + 1), orderAt(at), orderAt(count));
+  vm.words[orderAt(at)] = id;
+  vm.put("slotCount", count + 1);
+}
+
+function removeFromOrder(vm: VmState, id: number): void {
+  const count = vm.get("slotCount");
+  const at = rank(vm, vm.quads[cell(id, 1)]!);
+  vm.words.copyWithin(orderAt(at), orderAt(at + 1), orderAt(count));
+  vm.put("slotCount", count - 1);
+}
+
+/** Bytes of the dirty bitmap of so many bytes of memory. */
+const bitmapBytes = (bytes: bigint) => Number((bytes / PAGE + 63n) / 64n) * 8;
+
+function prepareDirtyLog(vm: VmState, id: number, flags: number, bytes: bigint, call: string): void {
+  const has = vm.words[word(id, 4, 1)]! !== 0;
+  if ((flags & KVM_MEM.LOG_DIRTY_PAGES) === 0) {
+    if (has) dropDirtyLog(vm, id);
+    return;
+  }
+  if (has) return;
+  const allocation = vm.allocate(bitmapBytes(bytes), call);
+  vm.words[word(id, 4)] = vm.allocationOffset(allocation);
+  vm.words[word(id, 4, 1)] = allocation + 1;
+  if ((vm.get("dirtyManual") & INITIALLY_SET) === 0) return;
+  const pages = Number(bytes / PAGE);
+  const bitmap = vm.view(vm.allocationOffset(allocation), bitmapBytes(bytes));
+  bitmap.fill(0xff, 0, pages >> 3);
+  if (pages % 8 !== 0) bitmap[pages >> 3] = (1 << (pages % 8)) - 1;
+}
+
+function dropDirtyLog(vm: VmState, id: number): void {
+  const allocation = vm.words[word(id, 4, 1)]!;
+  if (allocation === 0) return;
+  vm.release(allocation - 1);
+  vm.words[word(id, 4, 1)] = 0;
+}
+
+/** The dirty bitmap of a slot as 32-bit words; ENOENT where there is none. */
+function dirtyWords(vm: VmState, id: number, call: string): { words: Int32Array; pages: number } {
+  if (vm.words[word(id, 0)] === 0 || vm.words[word(id, 4, 1)] === 0) throw new Refused("ENOENT", call);
+  const bytes = vm.quads[cell(id, 2)]!;
+  const offset = vm.words[word(id, 4)]! >>> 0;
+  const length = bitmapBytes(bytes);
+  return { words: new Int32Array(vm.bufferTo(offset + length), offset, length / 4), pages: Number(bytes / PAGE) };
+}
+
+function checkSlotNumber(slot: number, call: string): number {
+  if (slot >>> 16 !== 0 || (slot & 0xffff) >= SLOTS) throw new Refused("EINVAL", call);
+  return slot & 0xffff;
+}
+
+/** KVM_GET_DIRTY_LOG. Inside `locked`. */
+export function getDirtyLog(vm: VmState, slot: number, bitmap: Uint8Array): void {
+  const call = "KVM_GET_DIRTY_LOG";
+  const { words } = dirtyWords(vm, checkSlotNumber(slot, call), call);
+  if (bitmap.length < words.byteLength) {
+    throw new RangeError(`getDirtyLog: bitmap needs ${words.byteLength} bytes, got ${bitmap.length}`);
+  }
+  const keeps = (vm.get("dirtyManual") & MANUAL_PROTECT) !== 0;
+  const out = new DataView(bitmap.buffer, bitmap.byteOffset, bitmap.byteLength);
+  for (let i = 0; i < words.length; i++) {
+    out.setInt32(4 * i, keeps ? Atomics.load(words, i) : Atomics.exchange(words, i, 0), true);
+  }
+}
+
+/** KVM_CLEAR_DIRTY_LOG. Inside `locked`. */
+export function clearDirtyLog(vm: VmState, slot: number, firstPage: bigint, pages: number, bitmap: Uint8Array): void {
+  const call = "KVM_CLEAR_DIRTY_LOG";
+  const id = checkSlotNumber(slot, call);
+  if ((firstPage & 63n) !== 0n) throw new Refused("EINVAL", call);
+  const log = dirtyWords(vm, id, call);
+  const rest = BigInt(log.pages) - firstPage;
+  if (rest < 0n || BigInt(pages) > rest || (BigInt(pages) < rest && pages % 64 !== 0))
+    throw new Refused("EINVAL", call);
+  const length = Math.ceil(pages / 64) * 8;
+  if (bitmap.length < length) throw new RangeError(`clearDirtyLog: bitmap needs ${length} bytes, got ${bitmap.length}`);
+  const from = new DataView(bitmap.buffer, bitmap.byteOffset, bitmap.byteLength);
+  const first = Number(firstPage) / 32;
+  for (let i = 0; i < length / 4; i++) Atomics.and(log.words, first + i, ~from.getInt32(4 * i, true));
+}
+
+/** A slot as a thread sees it. Guest addresses are below 2^52, exact as numbers. */
+export interface SlotView {
+  readonly first: number;
+  readonly end: number;
+  readonly hostOffset: number;
+  readonly flags: number;
+  readonly hostReadonly: number;
+  /** Dirty bitmap, one bit a page; null: not logged. */
+  readonly dirty: Int32Array | null;
+}
+
+/** Finds slots by guest address; notices when another thread changed them. */
+export class SlotMap {
+  readonly #vm: VmState;
+  #generation = -1;
+  #slots: SlotView[] = [];
+  #last: SlotView | undefined;
+
+  constructor(vm: VmState) {
+    this.#vm = vm;
+  }
+
+  /** The slot that holds a guest address. */
+  find(address: number): SlotView | undefined {
+    if (this.#generation !== this.#vm.words[vmCells.slotGeneration * 2]) this.#read();
+    const last = this.#last;
+    if (last !== undefined && address >= last.first && address < last.end) return last;
+    let low = 0;
+    let high = this.#slots.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.#slots[middle]!.end <= address) low = middle + 1;
+      else high = middle;
+    }
+    const slot = this.#slots[low];
+    if (slot === undefined || address < slot.first) return undefined;
+    this.#last = slot;
+    return slot;
+  }
+
+  #read(): void {
+    this.#vm.locked(() => {
+      const vm = this.#vm;
+      this.#generation = vm.get("slotGeneration");
+      this.#last = undefined;
+      this.#slots = Array.from({ length: vm.get("slotCount") }, (_, i) => viewOf(vm, vm.words[orderAt(i)]!));
+    });
+  }
+}
+
+function viewOf(vm: VmState, id: number): SlotView {
+  const first = Number(vm.quads[cell(id, 1)]!);
+  const logged = vm.words[word(id, 4, 1)] !== 0;
+  return {
+    first,
+    end: first + Number(vm.quads[cell(id, 2)]!),
+    hostOffset: Number(vm.quads[cell(id, 3)]!),
+    flags: vm.words[word(id, 0)]! - 1,
+    hostReadonly: vm.words[word(id, 5)]!,
+    dirty: logged ? dirtyWords(vm, id, "KVM_RUN").words : null,
+  };
+}
+
+/** Marks a page of a logged slot. */
+export function markDirty(slot: SlotView, address: number): void {
+  const page = Math.floor((address - slot.first) / PAGE_BYTES);
+  Atomics.or(slot.dirty!, page >> 5, 1 << (page & 31));
+}

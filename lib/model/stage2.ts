@@ -1,0 +1,153 @@
+// Stage 2: what a guest's access finds at an intermediate physical address, and what comes of an access that finds
+// nothing, or not enough. Documentation/virt/kvm/api.rst 5 (KVM_EXIT_MMIO, KVM_EXIT_ARM_NISV), 4.35.
+
+import { KVM_EXIT, KVM_MEM } from "../uapi/constants.js";
+import type { ErrnoName } from "../uapi/errno.js";
+import { run } from "../uapi/structs.js";
+import { Ec, Fsc, injectAddressSizeFault, injectExternalAbort } from "./cpu/exceptions.js";
+import { PHYSICAL_BITS } from "./cpu/host.js";
+import { Pstate } from "./cpu/state.js";
+import type { Bus, BusAccess } from "./engine/stop.js";
+import type { EventFds } from "./eventfd.js";
+import { exit, putQuad, putWord } from "./exits.js";
+import { storeToBus } from "./kvm/buses.js";
+import { count } from "./kvm/stats.js";
+import { VmCap, vmCells } from "./layout.js";
+import { markDirty, SlotMap } from "./slots.js";
+import type { VcpuState } from "./vcpu-state.js";
+import type { VmState } from "./vm-state.js";
+
+// ISS of a Data Abort (DDI 0487 D24.2.40).
+const WNR = 1 << 6;
+const S1PTW = 1 << 7;
+const CM = 1 << 8;
+const SF = 1 << 15;
+const SSE = 1 << 21;
+const ISV = 1 << 24;
+const FSC = 0x3f;
+
+/** The memory slots as the engine's bus. */
+export class SlotBus implements Bus {
+  readonly pairLock = vmCells.pairLock * 8;
+  readonly slots: SlotMap;
+  readonly #vm: VmState;
+
+  constructor(vm: VmState) {
+    this.#vm = vm;
+    this.slots = new SlotMap(vm);
+  }
+
+  get generation(): number {
+    return this.#vm.load("slotGeneration");
+  }
+
+  page(ipa: bigint, access: BusAccess): number {
+    const address = Number(ipa);
+    const slot = this.slots.find(address);
+    if (slot === undefined) return -Fsc.translation3;
+    if (access === "write") {
+      if ((slot.flags & KVM_MEM.READONLY) !== 0 || slot.hostReadonly === 1) return -Fsc.permission3;
+      if (slot.dirty !== null) markDirty(slot, address);
+    }
+    return slot.hostOffset + (address - slot.first);
+  }
+}
+
+/** After an abort: the guest goes on, userspace has an exit, or KVM_RUN fails. */
+export type AbortOutcome = "resume" | "exit" | ErrnoName;
+
+/** A stage 2 abort. `far`: the address that the guest used; `ipa`: with its low 12 bits. */
+export function guestAbort(
+  vcpu: VcpuState,
+  bus: SlotBus,
+  eventFds: EventFds,
+  esr: number,
+  far: bigint,
+  ipa: bigint,
+): AbortOutcome {
+  const { cpu, vm } = vcpu;
+  const access = esr >>> 26 === Ec.instructionAbortLower ? "instruction" : "data";
+  if (ipa >> BigInt(PHYSICAL_BITS) !== 0n) {
+    injectAddressSizeFault(cpu, access, far);
+    return "resume";
+  }
+  if (ipa >> BigInt(vm.get("ipaBits")) !== 0n || access === "instruction" || (esr & S1PTW) !== 0) {
+    injectExternalAbort(cpu, access, far);
+    return "resume";
+  }
+  const slot = bus.slots.find(Number(ipa));
+  if (slot === undefined && (esr & CM) !== 0) {
+    skipInstruction(vcpu);
+    return "resume";
+  }
+  // The slot takes writes and the host's memory does not.
+  if (slot !== undefined && (slot.flags & KVM_MEM.READONLY) === 0) return "EFAULT";
+  if ((esr & ISV) === 0) return withoutSyndrome(vcpu, esr, ipa);
+  return mmio(vcpu, eventFds, esr, ipa);
+}
+
+function withoutSyndrome(vcpu: VcpuState, esr: number, ipa: bigint): AbortOutcome {
+  if ((vcpu.vm.load("caps") & VmCap.nisv) === 0) return "ENOSYS";
+  exit(vcpu, KVM_EXIT.ARM_NISV, 0);
+  putQuad(vcpu, "arm_nisv.esr_iss", BigInt(esr & (CM | WNR | FSC)));
+  putQuad(vcpu, "arm_nisv.fault_ipa", ipa);
+  return "exit";
+}
+
+const accessBytes = (iss: number) => 1 << ((iss >>> 22) & 3);
+const registerOf = (iss: number) => (iss >>> 16) & 31;
+
+const RING_PAGE = 4096;
+
+function mmio(vcpu: VcpuState, eventFds: EventFds, esr: number, ipa: bigint): AbortOutcome {
+  const bytes = accessBytes(esr);
+  const write = (esr & WNR) !== 0;
+  const data = new DataView(new ArrayBuffer(8));
+  if (write) data.setBigUint64(0, register(vcpu, registerOf(esr)), true);
+  const stored = new Uint8Array(data.buffer, 0, bytes);
+  putQuad(vcpu, "mmio.phys_addr", ipa);
+  putWord(vcpu, "mmio.len", bytes);
+  vcpu.run.setUint8(run["mmio.is_write"], write ? 1 : 0);
+  const ring = new DataView(vcpu.runPage.buffer, vcpu.runPage.byteOffset + RING_PAGE, RING_PAGE);
+  if (write && storeToBus(vcpu.vm, eventFds, ring, ipa, stored)) {
+    count(vcpu, "mmio_exit_kernel");
+    skipInstruction(vcpu);
+    return "resume";
+  }
+  if (write) vcpu.runPage.set(stored, run["mmio.data"]);
+  count(vcpu, "mmio_exit_user");
+  vcpu.put("mmioIss", esr);
+  vcpu.run.setUint32(run.exit_reason, KVM_EXIT.MMIO, true);
+  return "exit";
+}
+
+/** Ends the load or store that userspace has answered. */
+export function completeMmio(vcpu: VcpuState): void {
+  const iss = vcpu.get("mmioIss");
+  if (iss === 0) return;
+  vcpu.put("mmioIss", 0);
+  if ((iss & WNR) === 0) {
+    const bytes = accessBytes(iss);
+    const data = BigInt.asUintN(bytes * 8, vcpu.run.getBigUint64(run["mmio.data"], true));
+    setRegister(vcpu, registerOf(iss), extend(vcpu, iss, bytes, data));
+  }
+  skipInstruction(vcpu);
+}
+
+function extend(vcpu: VcpuState, iss: number, bytes: number, data: bigint): bigint {
+  if ((iss & SSE) === 0 || !vcpu.vm.profile.switches.mmioSignExtends) return data;
+  const extended = BigInt.asIntN(bytes * 8, data);
+  return BigInt.asUintN((iss & SF) === 0 ? 32 : 64, extended);
+}
+
+const register = (vcpu: VcpuState, n: number) => (n === 31 ? 0n : vcpu.cpu.x(n));
+function setRegister(vcpu: VcpuState, n: number, value: bigint): void {
+  if (n !== 31) vcpu.cpu.setX(n, value);
+}
+
+/** The instruction at PC has been done by other means; so has a step of it. */
+export function skipInstruction(vcpu: VcpuState): void {
+  const { cpu } = vcpu;
+  cpu.pc = BigInt.asUintN(64, cpu.pc + 4n);
+  cpu.mode &= ~(Pstate.SS | Pstate.BTYPE);
+}

@@ -1,0 +1,105 @@
+// /dev/kvm of the model.
+
+import type { EventFd, Handle, SystemFd, VcpuFd, VmFd } from "../backend.js";
+import { Refused } from "../errors.js";
+import { KVM_API_VERSION } from "../uapi/constants.js";
+import { PHYSICAL_BITS } from "./cpu/host.js";
+import { EventFds } from "./eventfd.js";
+import { checkExtension } from "./kvm/caps.js";
+import { RUN_BYTES } from "./layout.js";
+import { type ModelOptions, makeProfile, type Profile } from "./profile.js";
+import { ModelVcpu } from "./vcpu.js";
+import { ModelVm } from "./vm.js";
+import { VmState } from "./vm-state.js";
+
+const DEFAULT_IPA_BITS = 40;
+const LEAST_IPA_BITS = 32;
+
+/** What a handle carries to another thread. */
+export interface ModelHandle extends Record<string, unknown> {
+  readonly backend: "model";
+  readonly kind: "vm" | "vcpu";
+  readonly memory: WebAssembly.Memory;
+  readonly eventFds: SharedArrayBuffer;
+  readonly options: ModelOptions;
+  /** Of a vCPU. */
+  readonly id: number;
+}
+
+export class ModelSystem implements SystemFd {
+  readonly #profile: Profile;
+  readonly #eventFds = new EventFds();
+  #closed = false;
+
+  constructor(options: ModelOptions) {
+    this.#profile = makeProfile(options);
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  getApiVersion(): number {
+    this.#check("KVM_GET_API_VERSION");
+    return KVM_API_VERSION;
+  }
+
+  createVm(type: bigint): VmFd {
+    this.#check("KVM_CREATE_VM");
+    const { switches } = this.#profile;
+    const ipaBits = Number(type & 0xffn) || DEFAULT_IPA_BITS;
+    // No bit but those of the IPA size: a protected VM needs a pKVM host.
+    const possible = (type & ~switches.machineTypeBits) === 0n && type >> 8n === 0n;
+    if (!possible || ipaBits < LEAST_IPA_BITS || ipaBits > PHYSICAL_BITS) throw new Refused("EINVAL", "KVM_CREATE_VM");
+    const vm = VmState.create(this.#profile);
+    vm.put("ipaBits", ipaBits);
+    for (const [n, bits] of switches.firmwareBitmapDefaults.entries()) vm.putQuad("firmwareBitmaps", bits, n);
+    return new ModelVm(vm, this.#eventFds);
+  }
+
+  checkExtension(cap: number): number {
+    this.#check("KVM_CHECK_EXTENSION");
+    return checkExtension({ profile: this.#profile, vm: null }, cap);
+  }
+
+  getVcpuMmapSize(): number {
+    this.#check("KVM_GET_VCPU_MMAP_SIZE");
+    return RUN_BYTES;
+  }
+
+  eventfd(initial: number): EventFd {
+    this.#check("eventfd");
+    return this.#eventFds.create(initial);
+  }
+
+  attachVm(handle: Handle): VmFd {
+    const { vm, eventFds } = this.#attach(handle, "vm");
+    return new ModelVm(vm, eventFds);
+  }
+
+  attachVcpu(handle: Handle): VcpuFd {
+    const { vm, eventFds, id } = this.#attach(handle, "vcpu");
+    const base = Number(vm.quad("vcpus", id));
+    if (base === 0) throw new Refused("ENOENT", "attach");
+    return ModelVcpu.attach(vm, eventFds, base);
+  }
+
+  #attach(handle: Handle, kind: ModelHandle["kind"]): { vm: VmState; eventFds: EventFds; id: number } {
+    this.#check("attach");
+    const { memory, eventFds, options, id } = handle as ModelHandle;
+    if (handle?.backend !== "model" || handle["kind"] !== kind || !(memory instanceof WebAssembly.Memory)) {
+      throw new TypeError(`attach: this is no handle of a ${kind} of the model`);
+    }
+    const vm = new VmState(memory, makeProfile(options));
+    if (vm.load("open") === 0) throw new Refused("ENOENT", "attach");
+    return { vm, eventFds: new EventFds(eventFds), id };
+  }
+
+  close(): void {
+    this.#closed = true;
+  }
+
+  #check(call: string): void {
+    if (this.#closed) throw new Refused("EBADF", call);
+  }
+}

@@ -1,0 +1,269 @@
+/// <reference lib="es2024.sharedmemory" />
+// The vCPU descriptor of the model: one verb for each ioctl.
+
+import type { Handle, VcpuFd } from "../backend.js";
+import { Refused } from "../errors.js";
+import { KVM_GUESTDBG, KVM_MP_STATE } from "../uapi/constants.js";
+import { errno } from "../uapi/errno.js";
+import type { EventFds } from "./eventfd.js";
+import { getEvents, setEvents } from "./kvm/events.js";
+import { finalize, init } from "./kvm/init.js";
+import { check, manyRegs, oneReg, registerBytes } from "./kvm/one-reg.js";
+import { registerList } from "./kvm/reg-list.js";
+import { applyPendingReset } from "./kvm/reset.js";
+import { readVcpuStats } from "./kvm/stats.js";
+import { attributes } from "./kvm/vcpu-attributes.js";
+import { Busy, vcpuCells } from "./layout.js";
+import { type Pause, Runner } from "./run.js";
+import type { ModelHandle } from "./system.js";
+import { VcpuState } from "./vcpu-state.js";
+import type { VmState } from "./vm-state.js";
+
+const SIGSET_BYTES = 8;
+const MP_STATES: readonly number[] = Object.values(KVM_MP_STATE);
+const DEBUG_CONTROL = KVM_GUESTDBG.ENABLE | KVM_GUESTDBG.SINGLESTEP | KVM_GUESTDBG.USE_SW_BP | KVM_GUESTDBG.USE_HW;
+const DEBUG_REGS = 8;
+/** A sleeping vCPU must keep the process alive; the period itself does not matter. */
+const KEEP_ALIVE_MS = 60_000;
+
+export class ModelVcpu implements VcpuFd {
+  readonly id: number;
+  readonly #vcpu: VcpuState;
+  readonly #eventFds: EventFds;
+  readonly #busy: number;
+  #runner: Runner | undefined;
+  #closed = false;
+
+  private constructor(vcpu: VcpuState, eventFds: EventFds) {
+    this.#vcpu = vcpu;
+    this.#eventFds = eventFds;
+    this.#busy = vcpuCells.busy * 2;
+    this.id = vcpu.get("id");
+  }
+
+  /** A descriptor of the vCPU whose block begins at `base`. */
+  static attach(vm: VmState, eventFds: EventFds, base: number): ModelVcpu {
+    vm.add("open", 1);
+    return new ModelVcpu(new VcpuState(vm, base), eventFds);
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  get runPage(): Uint8Array {
+    return this.#vcpu.runPage;
+  }
+
+  /** Guest instructions that this descriptor has executed. */
+  get executed(): number {
+    return this.#runner?.executed ?? 0;
+  }
+
+  handle(): Handle {
+    this.#open("handle");
+    const { memory, profile } = this.#vcpu.vm;
+    const handle: ModelHandle = {
+      backend: "model",
+      kind: "vcpu",
+      memory,
+      eventFds: this.#eventFds.shared,
+      options: profile.options,
+      id: this.id,
+    };
+    return handle;
+  }
+
+  armVcpuInit(bytes: Uint8Array): void {
+    this.#verb("KVM_ARM_VCPU_INIT", (vcpu) => init(vcpu, bytes));
+  }
+
+  armVcpuFinalize(feature: number): void {
+    this.#verb("KVM_ARM_VCPU_FINALIZE", (vcpu) => finalize(vcpu, feature));
+  }
+
+  getOneReg(id: bigint, value: Uint8Array): void {
+    this.#oneReg("get", id, value, "KVM_GET_ONE_REG");
+  }
+
+  setOneReg(id: bigint, value: Uint8Array): void {
+    this.#oneReg("set", id, value, "KVM_SET_ONE_REG");
+  }
+
+  #oneReg(what: "get" | "set", id: bigint, value: Uint8Array, call: string): void {
+    const bytes = registerBytes(id);
+    if (value.length !== bytes) throw new RangeError(`${call}: value must be ${bytes} bytes, got ${value.length}`);
+    this.#verb(call, (vcpu) => {
+      applyPendingReset(vcpu);
+      check(oneReg(vcpu, what, id, new DataView(value.buffer, value.byteOffset, bytes)), call);
+    });
+  }
+
+  getRegs(ids: BigUint64Array, values: Uint8Array, errnoOut: Int32Array): number {
+    return this.#verb("KVM_GET_ONE_REG", (vcpu) => {
+      applyPendingReset(vcpu);
+      return manyRegs(vcpu, "get", ids, values, errnoOut, errno);
+    });
+  }
+
+  setRegs(ids: BigUint64Array, values: Uint8Array, errnoOut: Int32Array): number {
+    return this.#verb("KVM_SET_ONE_REG", (vcpu) => {
+      applyPendingReset(vcpu);
+      return manyRegs(vcpu, "set", ids, values, errnoOut, errno);
+    });
+  }
+
+  getRegList(): BigUint64Array {
+    return this.#verb("KVM_GET_REG_LIST", registerList);
+  }
+
+  runSync(): number {
+    const runner = this.#startRun();
+    try {
+      const steps = runner.run();
+      for (;;) {
+        const step = steps.next();
+        if (step.done === true) return step.value;
+        if (step.value.kind === "sleep") this.#sleepSync(step.value);
+      }
+    } finally {
+      this.#release();
+    }
+  }
+
+  async run(): Promise<number> {
+    const runner = this.#startRun();
+    try {
+      const steps = runner.run();
+      for (;;) {
+        const step = steps.next();
+        if (step.done === true) return step.value;
+        if (step.value.kind === "sleep") await this.#sleep(step.value);
+        else await new Promise((resolve) => setImmediate(resolve));
+      }
+    } finally {
+      this.#release();
+    }
+  }
+
+  #startRun(): Runner {
+    this.#take("KVM_RUN", Busy.running);
+    this.#runner ??= new Runner(this.#vcpu, this.#eventFds);
+    return this.#runner;
+  }
+
+  #sleepSync({ seen, milliseconds }: Extract<Pause, { kind: "sleep" }>): void {
+    Atomics.wait(this.#vcpu.words, vcpuCells.wake * 2, seen, milliseconds);
+  }
+
+  async #sleep({ seen, milliseconds }: Extract<Pause, { kind: "sleep" }>): Promise<void> {
+    const alive = setInterval(() => {}, KEEP_ALIVE_MS);
+    try {
+      await Atomics.waitAsync(this.#vcpu.words, vcpuCells.wake * 2, seen, milliseconds).value;
+    } finally {
+      clearInterval(alive);
+    }
+  }
+
+  kick(): void {
+    this.#open("kick");
+    this.#vcpu.store("kicked", 1);
+    this.#vcpu.cpu.kick();
+    this.#vcpu.wake();
+  }
+
+  getMpState(): number {
+    return this.#verb("KVM_GET_MP_STATE", (vcpu) => vcpu.load("mpState"));
+  }
+
+  setMpState(state: number): void {
+    this.#verb("KVM_SET_MP_STATE", (vcpu) => {
+      if (!MP_STATES.includes(state)) throw new Refused("EINVAL", "KVM_SET_MP_STATE");
+      vcpu.store("mpState", state);
+    });
+  }
+
+  getVcpuEvents(events: Uint8Array): void {
+    this.#verb("KVM_GET_VCPU_EVENTS", (vcpu) => getEvents(vcpu, events));
+  }
+
+  setVcpuEvents(events: Uint8Array): void {
+    this.#verb("KVM_SET_VCPU_EVENTS", (vcpu) => setEvents(vcpu, events));
+  }
+
+  setGuestDebug(debug: Uint8Array): void {
+    this.#verb("KVM_SET_GUEST_DEBUG", (vcpu) => {
+      const view = new DataView(debug.buffer, debug.byteOffset, debug.byteLength);
+      const control = view.getUint32(0, true);
+      if ((control & ~DEBUG_CONTROL) !== 0) throw new Refused("EINVAL", "KVM_SET_GUEST_DEBUG");
+      vcpu.put("debugControl", (control & KVM_GUESTDBG.ENABLE) === 0 ? 0 : control);
+      vcpu.put("stepPending", 0);
+      if ((control & KVM_GUESTDBG.USE_HW) === 0) return;
+      for (let n = 0; n < 64; n++) vcpu.putQuad("debugRegs", view.getBigUint64(DEBUG_REGS + 8 * n, true), n);
+    });
+  }
+
+  setSignalMask(sigset: Uint8Array | null): void {
+    this.#verb("KVM_SET_SIGNAL_MASK", () => {
+      if (sigset !== null && sigset.length !== SIGSET_BYTES) throw new Refused("EINVAL", "KVM_SET_SIGNAL_MASK");
+    });
+  }
+
+  setDeviceAttr(group: number, attr: bigint, _value: Uint8Array | null): void {
+    this.#verb("KVM_SET_DEVICE_ATTR", (vcpu) => attributes.set(vcpu, group, attr));
+  }
+
+  getDeviceAttr(group: number, attr: bigint, value: Uint8Array | null): void {
+    this.#verb("KVM_GET_DEVICE_ATTR", (vcpu) => attributes.get(vcpu, group, attr, value));
+  }
+
+  hasDeviceAttr(group: number, attr: bigint): void {
+    this.#verb("KVM_HAS_DEVICE_ATTR", (vcpu) => attributes.has(vcpu, group, attr));
+  }
+
+  dirtyRing(): Uint8Array {
+    this.#open("mmap");
+    throw new Refused("EINVAL", "mmap");
+  }
+
+  readStats(offset: number, into: Uint8Array): number {
+    return this.#verb("KVM_GET_STATS_FD", (vcpu) => readVcpuStats(vcpu, offset, into));
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#vcpu.vm.add("open", -1);
+  }
+
+  #open(call: string): void {
+    if (this.#closed) throw new Refused("EBADF", call);
+    if (this.#vcpu.vm.load("dead") === 1) throw new Refused("EIO", call);
+  }
+
+  /** Runs `body` as the only verb of this vCPU. */
+  #verb<T>(call: string, body: (vcpu: VcpuState) => T): T {
+    this.#take(call, Busy.verb);
+    try {
+      return body(this.#vcpu);
+    } finally {
+      this.#release();
+    }
+  }
+
+  #take(call: string, as: number): void {
+    this.#open(call);
+    const { words } = this.#vcpu;
+    for (;;) {
+      const before = Atomics.compareExchange(words, this.#busy, Busy.free, as);
+      if (before === Busy.free) return;
+      if (before === Busy.running) throw new Refused("EBUSY", call);
+      // A verb of another thread: it is short, and wakes nobody.
+      Atomics.wait(words, this.#busy, Busy.verb, 1);
+    }
+  }
+
+  #release(): void {
+    Atomics.store(this.#vcpu.words, this.#busy, Busy.free);
+  }
+}

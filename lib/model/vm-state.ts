@@ -1,0 +1,194 @@
+// One VM's shared memory as every thread sees it: cells, the lock, and the pages behind mappings.
+
+import { Refused } from "../errors.js";
+import { PAGE_BYTES } from "../uapi/constants.js";
+import { ALLOCATIONS, EXTENTS, VM_BYTES, type VmCell, vmCells } from "./layout.js";
+import type { Profile } from "./profile.js";
+
+const WASM_PAGE = 65536;
+
+export class VmState {
+  readonly memory: WebAssembly.Memory;
+  readonly profile: Profile;
+  readonly words: Int32Array;
+  readonly quads: BigUint64Array;
+
+  constructor(memory: WebAssembly.Memory, profile: Profile) {
+    this.memory = memory;
+    this.profile = profile;
+    this.words = new Int32Array(memory.buffer, 0, VM_BYTES / 4);
+    this.quads = new BigUint64Array(memory.buffer, 0, VM_BYTES / 8);
+  }
+
+  static create(profile: Profile): VmState {
+    const memory = new WebAssembly.Memory({
+      initial: Math.ceil(VM_BYTES / WASM_PAGE),
+      maximum: Math.ceil(profile.memoryBytes / WASM_PAGE),
+      shared: true,
+    });
+    const vm = new VmState(memory, profile);
+    vm.put("top", VM_BYTES / PAGE_BYTES);
+    vm.put("features", -1);
+    return vm;
+  }
+
+  /** A small number: lower word of a cell. */
+  get(name: VmCell, index = 0): number {
+    return this.words[(vmCells[name] + index) * 2]!;
+  }
+  put(name: VmCell, value: number, index = 0): void {
+    this.words[(vmCells[name] + index) * 2] = value;
+  }
+  quad(name: VmCell, index = 0): bigint {
+    return this.quads[vmCells[name] + index]!;
+  }
+  putQuad(name: VmCell, value: bigint, index = 0): void {
+    this.quads[vmCells[name] + index] = value;
+  }
+  /** As `get` and `put`, ordered with what other threads do. */
+  load(name: VmCell): number {
+    return Atomics.load(this.words, vmCells[name] * 2);
+  }
+  add(name: VmCell, value: number): number {
+    return Atomics.add(this.words, vmCells[name] * 2, value);
+  }
+  setBits(name: VmCell, bits: number): void {
+    Atomics.or(this.words, vmCells[name] * 2, bits);
+  }
+
+  /** Runs `body` while no other thread is inside `locked` of this VM. Not reentrant. */
+  locked<T>(body: () => T): T {
+    const at = vmCells.lock * 2;
+    if (Atomics.compareExchange(this.words, at, 0, 1) !== 0) {
+      while (Atomics.exchange(this.words, at, 2) !== 0) Atomics.wait(this.words, at, 2);
+    }
+    try {
+      return body();
+    } finally {
+      if (Atomics.exchange(this.words, at, 0) === 2) Atomics.notify(this.words, at, 1);
+    }
+  }
+
+  /** Bytes of the memory. Another thread may have grown it: then this thread's buffer object is renewed. */
+  view(offset: number, bytes: number): Uint8Array {
+    return new Uint8Array(this.bufferTo(offset + bytes), offset, bytes);
+  }
+
+  /** A buffer that reaches at least to `end`. */
+  bufferTo(end: number): ArrayBufferLike {
+    if (this.memory.buffer.byteLength < end) this.memory.grow(0);
+    return this.memory.buffer;
+  }
+
+  /**
+   * Zeroed pages, as the number of an allocation with one reference. ENOMEM: the VM's memory is used up. Inside
+   * `locked`.
+   */
+  allocate(bytes: number, call: string): number {
+    const pages = Math.ceil(bytes / PAGE_BYTES);
+    const entry = this.takeEntry(call);
+    const first = this.takeExtent(pages) ?? this.takeTop(pages, call);
+    const at = (vmCells.allocations + 2 * entry) * 2;
+    this.words[at] = first;
+    this.words[at + 1] = pages;
+    this.words[at + 2] = 1;
+    return entry;
+  }
+
+  /** Where an allocation begins, and its size, in bytes. */
+  allocationOffset(entry: number): number {
+    return this.words[(vmCells.allocations + 2 * entry) * 2]! * PAGE_BYTES;
+  }
+  allocationBytes(entry: number): number {
+    return this.words[(vmCells.allocations + 2 * entry) * 2 + 1]! * PAGE_BYTES;
+  }
+
+  /** One more user of an allocation. Inside `locked`. */
+  retain(entry: number): void {
+    this.words[(vmCells.allocations + 2 * entry) * 2 + 2]!++;
+  }
+
+  /** One user less; the last one frees it. Inside `locked`. */
+  release(entry: number): void {
+    const at = (vmCells.allocations + 2 * entry) * 2;
+    this.words[at + 2]!--;
+    if (this.words[at + 2]! > 0) return;
+    this.giveExtent(this.words[at]!, this.words[at + 1]!);
+    this.words[at + 3] = this.get("allocationFree");
+    this.put("allocationFree", entry + 1);
+  }
+
+  private takeEntry(call: string): number {
+    const head = this.get("allocationFree");
+    if (head !== 0) {
+      this.put("allocationFree", this.words[(vmCells.allocations + 2 * (head - 1)) * 2 + 3]!);
+      return head - 1;
+    }
+    const next = this.get("allocationCount");
+    if (next === ALLOCATIONS) throw new Refused("ENOMEM", call);
+    this.put("allocationCount", next + 1);
+    return next;
+  }
+
+  private takeTop(pages: number, call: string): number {
+    const first = this.get("top");
+    const end = (first + pages) * PAGE_BYTES;
+    if (end > this.profile.memoryBytes) throw new Refused("ENOMEM", call);
+    const have = this.bufferTo(end).byteLength;
+    if (have < end) {
+      try {
+        this.memory.grow(Math.ceil((end - have) / WASM_PAGE));
+      } catch {
+        throw new Refused("ENOMEM", call);
+      }
+    }
+    this.put("top", first + pages);
+    return first;
+  }
+
+  private takeExtent(pages: number): number | null {
+    const count = this.get("extentCount");
+    const base = vmCells.extents * 2;
+    for (let i = 0; i < count; i++) {
+      const first = this.words[base + 2 * i]!;
+      const length = this.words[base + 2 * i + 1]!;
+      if (length < pages) continue;
+      if (length === pages) this.removeExtent(i);
+      else {
+        this.words[base + 2 * i] = first + pages;
+        this.words[base + 2 * i + 1] = length - pages;
+      }
+      this.view(first * PAGE_BYTES, pages * PAGE_BYTES).fill(0);
+      return first;
+    }
+    return null;
+  }
+
+  private removeExtent(i: number): void {
+    const count = this.get("extentCount") - 1;
+    const base = vmCells.extents * 2;
+    this.words[base + 2 * i] = this.words[base + 2 * count]!;
+    this.words[base + 2 * i + 1] = this.words[base + 2 * count + 1]!;
+    this.put("extentCount", count);
+  }
+
+  private giveExtent(first: number, pages: number): void {
+    const base = vmCells.extents * 2;
+    for (let i = 0; i < this.get("extentCount"); ) {
+      const start = this.words[base + 2 * i]!;
+      const length = this.words[base + 2 * i + 1]!;
+      if (start + length === first || first + pages === start) {
+        first = Math.min(first, start);
+        pages += length;
+        this.removeExtent(i);
+        i = 0;
+      } else i++;
+    }
+    const count = this.get("extentCount");
+    // More holes than the table holds: the pages stay unused until the VM ends.
+    if (count === EXTENTS) return;
+    this.words[base + 2 * count] = first;
+    this.words[base + 2 * count + 1] = pages;
+    this.put("extentCount", count + 1);
+  }
+}
