@@ -170,3 +170,14 @@ async function remember(key: string, look: () => Promise<Part>): Promise<Part> {
     return known;
   }
 }
+
+/** The kernel's own header files for user space, of the newest series: its folder include/ for arm64. */
+export async function newestKernelHeaders(): Promise<Part> {
+  return remember("kernel-headers", async () => {
+    for (const suite of kernelSuites["7.2"]) {
+      const found = (await readSuite(suite, /^linux-libc-dev$/)).sort((a, b) => compareVersions(b.version, a.version));
+      if (found[0]) return fetchPackage(found[0]);
+    }
+    throw new Missing(`no suite of the mirror ${mirror()} has linux-libc-dev (${kernelSuites["7.2"].join(", ")})`);
+  });
+}
