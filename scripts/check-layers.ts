@@ -29,7 +29,7 @@ export const layers: readonly Layer[] = [
   {
     of: "model/",
     imports: facts,
-    node: ["node:worker_threads"],
+    node: ["node:fs", "node:os", "node:worker_threads"],
     why: "the model knows the facts, not the addon and not the public classes",
   },
   {
