@@ -97,10 +97,10 @@ export class Runner {
     const vcpu = this.#vcpu;
     for (;;) {
       if (vcpu.exchange("kicked", 0) === 1) return this.#interrupted("signal");
-      if (vcpu.vm.load("dead") === 1) return "EIO";
-      const state = vcpu.load("mpState");
+      if (vcpu.vm.peek("dead") === 1) return "EIO";
+      const state = vcpu.peek("mpState");
       if (state === KVM_MP_STATE.STOPPED) {
-        yield* this.#sleep(() => vcpu.load("mpState") !== KVM_MP_STATE.STOPPED);
+        yield* this.#sleep(() => vcpu.peek("mpState") !== KVM_MP_STATE.STOPPED);
         continue;
       }
       applyPendingReset(vcpu);
@@ -186,7 +186,7 @@ export class Runner {
       yield* this.#waitForInterrupt();
     } else {
       count(vcpu, "wfe_exit_stat");
-      const seen = vcpu.load("wake");
+      const seen = vcpu.peek("wake");
       if (vcpu.cpu.eventRegister === 0) yield { kind: "sleep", seen, milliseconds: WFE_MS };
       vcpu.cpu.setEventRegister(0);
     }
@@ -202,8 +202,8 @@ export class Runner {
       () =>
         (vcpu.cpu.attention & LINES) !== 0 ||
         timerLevels(vcpu) !== 0n ||
-        vcpu.load("mpState") === KVM_MP_STATE.STOPPED ||
-        vcpu.load("resetPending") === 1,
+        vcpu.peek("mpState") === KVM_MP_STATE.STOPPED ||
+        vcpu.peek("resetPending") === 1,
     );
     countWait(vcpu, process.hrtime.bigint() - began);
     count(vcpu, "halt_wakeup");
@@ -214,8 +214,8 @@ export class Runner {
   *#sleep(ready: () => boolean): Generator<Pause, void, void> {
     const vcpu = this.#vcpu;
     for (;;) {
-      const seen = vcpu.load("wake");
-      if (vcpu.load("kicked") === 1 || ready()) return;
+      const seen = vcpu.peek("wake");
+      if (vcpu.peek("kicked") === 1 || ready()) return;
       yield { kind: "sleep", seen, milliseconds: nextTimer(vcpu) };
     }
   }

@@ -38,7 +38,7 @@ export class SlotBus implements Bus {
   }
 
   get generation(): number {
-    return this.#vm.load("slotGeneration");
+    return this.#vm.peek("slotGeneration");
   }
 
   page(ipa: bigint, access: BusAccess): number {
@@ -87,7 +87,7 @@ export function guestAbort(
 }
 
 function withoutSyndrome(vcpu: VcpuState, esr: number, ipa: bigint): AbortOutcome {
-  if ((vcpu.vm.load("caps") & VmCap.nisv) === 0) return "ENOSYS";
+  if ((vcpu.vm.peek("caps") & VmCap.nisv) === 0) return "ENOSYS";
   exit(vcpu, KVM_EXIT.ARM_NISV, 0);
   putQuad(vcpu, "arm_nisv.esr_iss", BigInt(esr & (CM | WNR | FSC)));
   putQuad(vcpu, "arm_nisv.fault_ipa", ipa);

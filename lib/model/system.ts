@@ -91,7 +91,7 @@ export class ModelSystem implements SystemFd {
       throw new TypeError(`attach: this is no handle of a ${kind} of the model`);
     }
     const vm = new VmState(memory, makeProfile(options));
-    if (vm.load("open") === 0) throw new Refused("ENOENT", "attach");
+    if (vm.peek("open") === 0) throw new Refused("ENOENT", "attach");
     return { vm, eventFds: new EventFds(eventFds), id };
   }
 

@@ -77,7 +77,7 @@ export class VcpuState {
   putQuad(name: VcpuCell, value: bigint, index = 0): void {
     this.quads[vcpuCells[name] + index] = value;
   }
-  load(name: VcpuCell): number {
+  peek(name: VcpuCell): number {
     return Atomics.load(this.words, vcpuCells[name] * 2);
   }
   store(name: VcpuCell, value: number): void {

@@ -173,7 +173,7 @@ export class ModelVcpu implements VcpuFd {
   }
 
   getMpState(): number {
-    return this.#verb("KVM_GET_MP_STATE", (vcpu) => vcpu.load("mpState"));
+    return this.#verb("KVM_GET_MP_STATE", (vcpu) => vcpu.peek("mpState"));
   }
 
   setMpState(state: number): void {
@@ -238,7 +238,7 @@ export class ModelVcpu implements VcpuFd {
 
   #open(call: string): void {
     if (this.#closed) throw new Refused("EBADF", call);
-    if (this.#vcpu.vm.load("dead") === 1) throw new Refused("EIO", call);
+    if (this.#vcpu.vm.peek("dead") === 1) throw new Refused("EIO", call);
   }
 
   /** Runs `body` as the only verb of this vCPU. */

@@ -46,7 +46,7 @@ export class VmState {
     this.quads[vmCells[name] + index] = value;
   }
   /** As `get` and `put`, ordered with what other threads do. */
-  load(name: VmCell): number {
+  peek(name: VmCell): number {
     return Atomics.load(this.words, vmCells[name] * 2);
   }
   add(name: VmCell, value: number): number {

@@ -258,7 +258,7 @@ export class ModelVm implements VmFd {
     if (view(args).getBigUint64(8, true) !== 0n) throw new Refused("EINVAL", call);
     const vm = this.#vm;
     vm.locked(() => {
-      if (allVcpus(vm).some((vcpu) => vcpu.load("busy") !== Busy.free)) throw new Refused("EBUSY", call);
+      if (allVcpus(vm).some((vcpu) => vcpu.peek("busy") !== Busy.free)) throw new Refused("EBUSY", call);
       fixCounterOffset(vm, view(args).getBigUint64(0, true));
     });
   }
@@ -304,7 +304,7 @@ export class ModelVm implements VmFd {
 
   #check(call: string): void {
     if (this.#closed) throw new Refused("EBADF", call);
-    if (this.#vm.load("dead") === 1) throw new Refused("EIO", call);
+    if (this.#vm.peek("dead") === 1) throw new Refused("EIO", call);
   }
 
   /** An ioctl that this kernel does not have. */

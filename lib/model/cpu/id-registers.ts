@@ -57,7 +57,7 @@ export function setIdRegister(vcpu: VcpuState, name: SysRegName, value: bigint):
   if (access === "impid") return setImplementation(vcpu, name, value);
   const fixed = preFix(vcpu, name, value);
   if (typeof fixed === "string") return fixed;
-  if (vcpu.vm.profile.switches.idRegistersFreeze && vcpu.vm.load("ran") === 1) {
+  if (vcpu.vm.profile.switches.idRegistersFreeze && vcpu.vm.peek("ran") === 1) {
     return fixed === current ? null : "EBUSY";
   }
   const features = vcpu.get("features");
@@ -74,8 +74,8 @@ export function setIdRegister(vcpu: VcpuState, name: SysRegName, value: bigint):
 function setImplementation(vcpu: VcpuState, name: SysRegName, value: bigint): ErrnoName | null {
   const { vm } = vcpu;
   if (value === vcpu.idRegister(name)) return null;
-  if ((vm.load("caps") & VmCap.writableImp) === 0) return "EINVAL";
-  if (vm.load("ran") === 1) return "EBUSY";
+  if ((vm.peek("caps") & VmCap.writableImp) === 0) return "EINVAL";
+  if (vm.peek("ran") === 1) return "EBUSY";
   if ((value & ~onKernel(sysRegByName(name).userWritable, vm.profile.kernel)) !== 0n) return "EINVAL";
   vm.quads[vmCells.idRegs + idIndex(name)] = value;
   return null;

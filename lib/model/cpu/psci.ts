@@ -136,7 +136,7 @@ function cpuOn(vcpu: VcpuState, [target, entry, context]: Arguments): bigint {
     (target & ~AFFINITY) === 0n ? allVcpus(vcpu.vm).find((other) => affinityOf(other) === target) : undefined;
   if (found === undefined) return INVALID_PARAMS;
   return vcpu.vm.locked(() => {
-    if (found.load("mpState") !== KVM_MP_STATE.STOPPED) {
+    if (found.peek("mpState") !== KVM_MP_STATE.STOPPED) {
       return psciVersion(vcpu) === PSCI_0_1 ? INVALID_PARAMS : ALREADY_ON;
     }
     found.putQuad("resetPc", entry);
@@ -154,7 +154,7 @@ function affinityInfo(vcpu: VcpuState, [target, level]: Arguments): bigint {
   const mask = (AFFINITY >> shift) << shift;
   const matching = allVcpus(vcpu.vm).filter((other) => (affinityOf(other) & mask) === (target & mask));
   if (matching.length === 0) return INVALID_PARAMS;
-  return matching.some((other) => other.load("mpState") !== KVM_MP_STATE.STOPPED) ? 0n : 1n;
+  return matching.some((other) => other.peek("mpState") !== KVM_MP_STATE.STOPPED) ? 0n : 1n;
 }
 
 /** Ends the machine: every vCPU stops, and userspace hears of it. */
@@ -169,7 +169,7 @@ function stop(vcpu: VcpuState, type: number, flags: bigint): PsciOutcome {
   return "exit";
 }
 
-const maySuspend = (vcpu: VcpuState) => (vcpu.vm.load("caps") & VmCap.suspend) !== 0;
+const maySuspend = (vcpu: VcpuState) => (vcpu.vm.peek("caps") & VmCap.suspend) !== 0;
 
 /** The registers stay as they are: userspace reads the arguments there and sets the result. */
 function suspendSystem(vcpu: VcpuState): PsciOutcome {

@@ -34,7 +34,7 @@ export function addFilter(vm: VmState, filter: Uint8Array): ErrnoName | null {
   const last = (first + functions - 1) >>> 0;
   if (vm.profile.switches.smcccFilterRejectsEmpty && functions === 0) return "EINVAL";
   if (last < first || action >= ACTIONS) return "EINVAL";
-  if (vm.load("ran") === 1) return "EBUSY";
+  if (vm.peek("ran") === 1) return "EBUSY";
   if (overlaps(vm, first, last)) return "EEXIST";
   const count = vm.get("smcccCount");
   if (count === SMCCC_FILTERS) return "ENOMEM";

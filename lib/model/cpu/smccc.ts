@@ -1,7 +1,6 @@
 // Hypercalls by the SMC Calling Convention: which are refused, forwarded or answered. Arm DEN 0028;
 // Documentation/virt/kvm/arm/{hypercalls,ptp_kvm,pvtime}.rst, devices/vm.rst.
 
-import { randomBytes } from "node:crypto";
 import { KVM_EXIT, KVM_HYPERCALL_EXIT, KVM_SMCCC_FILTER } from "../../uapi/constants.js";
 import { exit, putQuad } from "../exits.js";
 import { firmwareBitmap } from "../kvm/firmware-regs.js";
@@ -133,7 +132,8 @@ function trngFeatures(vcpu: VcpuState): Result {
 function random(vcpu: VcpuState, width: 32 | 64): Result {
   const bits = vcpu.cpu.x(1) & (width === 32 ? 0xffff_ffffn : ~0n);
   if (bits > BigInt(3 * width)) return [INVALID_PARAMETER];
-  const all = BigInt(`0x${randomBytes(24).toString("hex")}`) & ((1n << bits) - 1n);
+  const words = crypto.getRandomValues(new BigUint64Array(3));
+  const all = ((words[2]! << 128n) | (words[1]! << 64n) | words[0]!) & ((1n << bits) - 1n);
   const part = (n: number) => BigInt.asUintN(width, all >> BigInt(n * width));
   return [SUCCESS, part(2), part(1), part(0)];
 }

@@ -68,7 +68,7 @@ export function setFirmwareFeatures(vcpu: VcpuState, { index, bytes }: RegisterI
   if (bytes !== 8 || limit === undefined) return "ENOENT";
   const wanted = value.getBigUint64(0, true);
   if ((wanted & ~limit) !== 0n) return "EINVAL";
-  if (vcpu.vm.load("ran") === 1) return wanted === firmwareBitmap(vcpu, index) ? null : "EBUSY";
+  if (vcpu.vm.peek("ran") === 1) return wanted === firmwareBitmap(vcpu, index) ? null : "EBUSY";
   vcpu.vm.quads[vmCells.firmwareBitmaps + index] = wanted;
   return null;
 }

@@ -69,5 +69,5 @@ const clidr = (vcpu: VcpuState, which: "first" | "again") =>
 
 /** A reset that PSCI CPU_ON asked for is done when somebody looks. */
 export function applyPendingReset(vcpu: VcpuState): void {
-  if (vcpu.load("resetPending") === 1) resetVcpu(vcpu, "again");
+  if (vcpu.peek("resetPending") === 1) resetVcpu(vcpu, "again");
 }
