@@ -1,9 +1,8 @@
 // Named fields of register values, both ways.
 
 import { shown } from "./argument.js";
-import { controlLayouts } from "./fields/control-layouts.js";
-import { idLayouts } from "./fields/id-layouts.js";
-import type { FieldSpec, IdField, Layout, SafeRule, WideField } from "./fields/spec.js";
+import type { FieldSpec, IdField, Layout, SafeRule, WideField } from "./field-layouts.js";
+import { controlLayouts, idLayouts } from "./field-layouts.js";
 import type { Kernel } from "./sysreg-row.js";
 import { kernels } from "./sysreg-row.js";
 import { sysRegByName } from "./sysregs.js";

@@ -6,8 +6,7 @@
 import { shown } from "./argument.js";
 import { armCoreNames, armVfpNames } from "./legacy.js";
 import type { RegBits, RegId } from "./reg-id.js";
-import { ARCH_ARM, ARCH_ARM64, bitsOf, makeId, regId, Space } from "./reg-id.js";
-import { spsrNames } from "./registers.js";
+import { ARCH_ARM, ARCH_ARM64, bitsOf, CoreWord, makeId, regId, Space } from "./reg-id.js";
 import type { Encoding } from "./sysreg-row.js";
 import { sysRegByAnyCase, sysRegById, sysRegId, unpackEncoding } from "./sysregs.js";
 
@@ -30,20 +29,14 @@ interface SpaceText {
   name(index: number, bits: RegBits): Known | undefined;
 }
 
-const coreSingles: readonly (Known & { readonly index: number })[] = [
-  { index: 0x3e, name: "sp", bits: 64 },
-  { index: 0x40, name: "pc", bits: 64 },
-  { index: 0x42, name: "pstate", bits: 64 },
-  { index: 0x44, name: "SP_EL1", bits: 64 },
-  { index: 0x46, name: "ELR_EL1", bits: 64 },
-  ...spsrNames.map((which, n) => ({ index: 0x48 + 2 * n, name: `SPSR_${which}`, bits: 64 as const })),
-  { index: 0xd4, name: "FPSR", bits: 32 },
-  { index: 0xd5, name: "FPCR", bits: 32 },
-];
+const coreSingles: readonly (Known & { readonly index: number })[] = Object.entries(CoreWord)
+  .filter(([name]) => name !== "x0" && name !== "v0")
+  .map(([name, index]) => ({ name, index, bits: name.startsWith("FP") ? 32 : 64 }));
 
 function coreName(index: number): Known | undefined {
-  if (index < 0x3e) return index % 2 === 0 ? { name: `x${index / 2}`, bits: 64 } : undefined;
-  if (index >= 0x54 && index < 0xd4) return index % 4 === 0 ? { name: `v${(index - 0x54) / 4}`, bits: 128 } : undefined;
+  if (index < CoreWord.sp) return index % 2 === 0 ? { name: `x${index / 2}`, bits: 64 } : undefined;
+  const vector = index - CoreWord.v0;
+  if (vector >= 0 && index < CoreWord.FPSR) return vector % 4 === 0 ? { name: `v${vector / 4}`, bits: 128 } : undefined;
   return coreSingles.find((one) => one.index === index);
 }
 
@@ -211,8 +204,8 @@ function sveAt(bits: RegBits, base: number, n: string | undefined, count: number
 const arm64Rules: readonly Rule[] = [
   ...commonRules(ARCH_ARM64),
   [/^firmware ([a-z]\w*)$/, (name) => at(ARCH_ARM64, 64, Space.firmwareFeatures, placed(bitmapNames, name))],
-  [/^x(\d+)$/, (n) => at(ARCH_ARM64, 64, Space.arm64Core, packed([n, 31, 1]))],
-  [/^v(\d+)$/, (n) => at(ARCH_ARM64, 128, Space.arm64Core, 0x54 + packed([n, 32, 2]))],
+  [/^x(\d+)$/, (n) => at(ARCH_ARM64, 64, Space.arm64Core, CoreWord.x0 + packed([n, 31, 1]))],
+  [/^v(\d+)$/, (n) => at(ARCH_ARM64, 128, Space.arm64Core, CoreWord.v0 + packed([n, 32, 2]))],
   [/^z(\d+)(?: slice (\d+))?$/, (n, slice) => sveAt(2048, 0, n, 32, slice)],
   [/^p(\d+)(?: slice (\d+))?$/, (n, slice) => sveAt(256, 0x400, n, 16, slice)],
   [/^ffr(?: slice (\d+))?$/, (slice) => sveAt(256, 0x600, "0", 1, slice)],

@@ -2,7 +2,7 @@
 
 export * from "./esr.js";
 export * from "./feature-id-space.js";
-export type { SafeRule } from "./fields/spec.js";
+export type { SafeRule } from "./field-layouts.js";
 export * from "./fields.js";
 export * from "./firmware-features.js";
 export * from "./format.js";

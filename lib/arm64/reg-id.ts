@@ -31,6 +31,26 @@ export const Space = {
   armVfp: 0x12,
 } as const;
 
+/** Where registers stand in struct kvm_regs, in words of 32 bits: the indexes of the core space. asm/kvm.h. */
+export const CoreWord = {
+  /** And X1 to X30 behind it, two words each. */
+  x0: 0,
+  sp: 0x3e,
+  pc: 0x40,
+  pstate: 0x42,
+  SP_EL1: 0x44,
+  ELR_EL1: 0x46,
+  SPSR_EL1: 0x48,
+  SPSR_abt: 0x4a,
+  SPSR_und: 0x4c,
+  SPSR_irq: 0x4e,
+  SPSR_fiq: 0x50,
+  /** And V1 to V31 behind it, four words each. */
+  v0: 0x54,
+  FPSR: 0xd4,
+  FPCR: 0xd5,
+} as const;
+
 /** Puts an id together. The caller vouches for the ranges. */
 export function makeId<B extends RegBits>(arch: number, bits: B, space: number, index: number): RegId<B> {
   const high = ((arch << 24) | ((Math.log2(bits) - 3) << 20)) >>> 0;

@@ -3,7 +3,7 @@
 import type { Checked } from "./argument.js";
 import { indexArgument, nameArgument, shown } from "./argument.js";
 import type { RegId } from "./reg-id.js";
-import { ARCH_ARM64, makeId, Space } from "./reg-id.js";
+import { ARCH_ARM64, CoreWord, makeId, Space } from "./reg-id.js";
 import type { SysRegName } from "./sysregs.js";
 import { packEncoding, sysRegByName, sysRegId } from "./sysregs.js";
 
@@ -12,15 +12,15 @@ const core = <B extends 32 | 64 | 128>(bits: B, word: number): RegId<B> =>
 
 /** X0 to X30. */
 export function x<const N extends number>(n: Checked<N, 31>): RegId<64> {
-  return core(64, 2 * indexArgument("x", "n", n, 31));
+  return core(64, CoreWord.x0 + 2 * indexArgument("x", "n", n, 31));
 }
 
 /** The stack pointer of EL0. */
-export const sp: RegId<64> = core(64, 0x3e);
-export const pc: RegId<64> = core(64, 0x40);
-export const pstate: RegId<64> = core(64, 0x42);
-export const spEl1: RegId<64> = core(64, 0x44);
-export const elrEl1: RegId<64> = core(64, 0x46);
+export const sp: RegId<64> = core(64, CoreWord.sp);
+export const pc: RegId<64> = core(64, CoreWord.pc);
+export const pstate: RegId<64> = core(64, CoreWord.pstate);
+export const spEl1: RegId<64> = core(64, CoreWord.SP_EL1);
+export const elrEl1: RegId<64> = core(64, CoreWord.ELR_EL1);
 
 /** The saved PSTATEs, in KVM's order. Those but the first are of AArch32 modes. */
 export const spsrNames = ["EL1", "abt", "und", "irq", "fiq"] as const;
@@ -29,16 +29,16 @@ export type SpsrName = (typeof spsrNames)[number];
 /** SPSR_EL1, SPSR_abt, SPSR_und, SPSR_irq, SPSR_fiq. */
 export function spsr<const N extends number>(which: SpsrName | Checked<N, 5>): RegId<64> {
   const n = typeof which === "string" ? spsrNames.indexOf(nameArgument("spsr", "which", which, spsrNames)) : which;
-  return core(64, 0x48 + 2 * indexArgument("spsr", "which", n, 5));
+  return core(64, CoreWord.SPSR_EL1 + 2 * indexArgument("spsr", "which", n, 5));
 }
 
 /** V0 to V31. A vCPU with SVE does not have these ids: use `sve.z`. */
 export function v<const N extends number>(n: Checked<N, 32>): RegId<128> {
-  return core(128, 0x54 + 4 * indexArgument("v", "n", n, 32));
+  return core(128, CoreWord.v0 + 4 * indexArgument("v", "n", n, 32));
 }
 
-export const fpsr: RegId<32> = core(32, 0xd4);
-export const fpcr: RegId<32> = core(32, 0xd5);
+export const fpsr: RegId<32> = core(32, CoreWord.FPSR);
+export const fpcr: RegId<32> = core(32, CoreWord.FPCR);
 
 /** CCSIDR_EL1 as seen with this value in CSSELR_EL1: cache level - 1 in bits 3:1, instruction cache in bit 0. */
 export function ccsidr<const N extends number>(csselr: Checked<N, 14>): RegId<32> {

@@ -1,35 +1,13 @@
-// THE table of system registers: every fact about one stands in its row, in lib/arm64/sysregs/. What cannot be data
-// (side effects, values that depend on the machine) hangs on the name, in the model.
+// The table of system registers in order, and how to find a row of it: by name, by encoding, by KVM's id.
 
 import { shown } from "./argument.js";
 import type { RegId } from "./reg-id.js";
 import { ARCH_ARM64, makeId, Space } from "./reg-id.js";
 import type { Encoding, SysReg } from "./sysreg-row.js";
-import { debugRegs } from "./sysregs/debug.js";
-import { el1Regs } from "./sysregs/el1.js";
-import { el2Regs, el12Regs, ichRegs } from "./sysregs/el2.js";
-import { gicRegs } from "./sysregs/gic.js";
-import { idRegs } from "./sysregs/id.js";
-import { amuRegs, pmuRegs } from "./sysregs/pmu.js";
-import { specialRegs } from "./sysregs/special.js";
-import { timerRegs } from "./sysregs/timer.js";
-
-const groups = [
-  ...debugRegs,
-  ...idRegs,
-  ...el1Regs,
-  ...specialRegs,
-  ...pmuRegs,
-  ...amuRegs,
-  ...timerRegs,
-  ...gicRegs,
-  ...el2Regs,
-  ...el12Regs,
-  ...ichRegs,
-];
+import { sysRegRows } from "./sysreg-table.js";
 
 /** The name of a system register that the table knows. */
-export type SysRegName = (typeof groups)[number]["name"];
+export type SysRegName = (typeof sysRegRows)[number]["name"];
 
 /** op0, op1, CRn, CRm, op2 in 16 bits, as the id of a system register has them and as MRS and MSR do in bits 20:5. */
 export function packEncoding(encoding: Encoding): number {
@@ -43,12 +21,12 @@ export function unpackEncoding(encoding16: number): Encoding {
 }
 
 // Sorted as numbers, encoding before place: on import, when nothing is compiled yet, faster than comparing rows (measured).
-const order = Uint32Array.from(groups, (reg, place) => packEncoding(reg.encoding) * 0x1_0000 + place).sort();
+const order = Uint32Array.from(sysRegRows, (reg, place) => packEncoding(reg.encoding) * 0x1_0000 + place).sort();
 
 /** Every system register, sorted by encoding. */
 export const sysRegs: readonly SysReg<SysRegName>[] = Array.from(
   order,
-  (key) => groups[key & 0xffff] as (typeof groups)[number],
+  (key) => sysRegRows[key & 0xffff] as (typeof sysRegRows)[number],
 );
 
 interface Index {

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
-import { controlLayouts } from "../../lib/arm64/fields/control-layouts.js";
-import { idLayouts } from "../../lib/arm64/fields/id-layouts.js";
+import { controlLayouts, idLayouts } from "../../lib/arm64/field-layouts.js";
 import type { Field, Kernel } from "../../lib/arm64/index.js";
 import {
   exceptionClasses,
