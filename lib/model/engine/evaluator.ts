@@ -139,7 +139,7 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean>, Faul
 
   private loop(): Stop {
     const { w, w64, memory, decoded } = this;
-    if ((w[MODE]! & Pstate.IL) !== 0) this.illegalState();
+    let illegal = (w[MODE]! & Pstate.IL) !== 0;
     for (;;) {
       if (w[ATTENTION]! !== 0) {
         const stop = this.attend();
@@ -152,6 +152,8 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean>, Faul
       if ((lo & 3) !== 0) this.misalignedPc();
       if (this.debug.breakpoints.length !== 0) this.checkBreakpoints();
       const word = memory.fetch(PC);
+      // Of lower priority than what may be wrong with the address (DDI 0487 D1.3.5).
+      if (illegal) this.illegalState();
       const slot = Math.imul(word, 0x9e37_79b1) >>> (32 - DECODED_BITS);
       let insn = decoded[slot]!;
       if (insn.word !== word) insn = this.decode(word, slot);
@@ -160,7 +162,7 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean>, Faul
       if (this.jumped) {
         this.jumped = false;
         if (this.stop !== null) return this.stop;
-        if ((w[MODE]! & Pstate.IL) !== 0) this.illegalState();
+        illegal = (w[MODE]! & Pstate.IL) !== 0;
       } else {
         const next = (lo + 4) | 0;
         w[PC] = next;

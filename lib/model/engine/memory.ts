@@ -463,7 +463,8 @@ export class GuestMemory {
   }
 
   private alignmentFault(lo: number, hi: number, access: number, write: boolean): never {
-    const wnr = write || (access & READ_WRITE) !== 0 ? 1 << 6 : 0;
+    // Where the read of an atomic faults as well, WnR is 0.
+    const wnr = write && (access & READ_WRITE) === 0 ? 1 << 6 : 0;
     this.faults.stage1Data(join(lo, hi), Fsc.alignment, wnr);
   }
 
