@@ -4,7 +4,7 @@ import { extract } from "../../../lib/model/a64/bits.js";
 import type { Insn } from "../../../lib/model/a64/insn.js";
 import { decodeA64 } from "../../../lib/model/a64/table.js";
 import { agree, type Case, differences } from "./case.js";
-import { block, single, userRows } from "./generate.js";
+import { block, hole, single, userRows } from "./generate.js";
 import { OurUser } from "./ours.js";
 import { Random } from "./random.js";
 import { knownDisagreement } from "./unjudged.js";
@@ -21,7 +21,10 @@ export interface Fuzzed {
 const BATCH = 4000;
 const MOST_REPORTS = 10;
 
-/** Judges at least `count` instructions: half of them one by one, every row in turn, half in blocks. */
+/**
+ * Judges at least `count` instructions: some one by one, every row in turn, some in blocks, and words that are no
+ * instruction.
+ */
 export function fuzz(seed: number, count: number): Fuzzed {
   const ours = new OurUser();
   const met = new Map<Insn, number>(userRows.map((row) => [row, 0]));
@@ -34,6 +37,7 @@ export function fuzz(seed: number, count: number): Fuzzed {
       const row = userRows[number % userRows.length]!;
       const name = `seed ${seed}, case ${number}`;
       number++;
+      if (number % 11 === 0) return { name, case: hole(random), rows: [] };
       if (number % 7 === 0) return { name, ...block(random) };
       return { name, case: single(random, row), rows: [row] };
     });

@@ -46,6 +46,16 @@ export function block(random: Random): { case: Case; rows: readonly Insn[] } {
   return { case: { ...registers, code }, rows };
 }
 
+/** A word near a row that no row matches: it must be undefined on both machines. */
+export function hole(random: Random): Case {
+  for (;;) {
+    const { encoding } = random.pick(a64);
+    let word = encode(encoding, {}, random.word()) | (random.word() & ~encoding.mask);
+    for (let flips = 1 + random.below(3); flips > 0; flips--) word ^= 1 << random.below(32);
+    if (decodeA64(word >>> 0) === undefined) return { ...values(random), code: [word >>> 0] };
+  }
+}
+
 interface Registers {
   x: bigint[];
   sp: bigint;

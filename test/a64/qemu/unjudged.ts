@@ -3,6 +3,7 @@
 import type { Insn } from "../../../lib/model/a64/insn.js";
 import { decodeA64 } from "../../../lib/model/a64/table.js";
 import { type Case, CODE, type Result, registersAgree } from "./case.js";
+import type { SystemCase, SystemResult } from "./system-case.js";
 
 /** Rows that user mode cannot judge; the system-mode judge does. */
 export const notForUserMode: Readonly<Record<string, string>> = {
@@ -46,4 +47,45 @@ export function knownDisagreement(c: Case, ours: Result, theirs: Result): string
   const at = ours.ending === "done" ? c.code.length - 1 : Number(ours.pc - CODE) / 4;
   const row = decodeA64(c.code[at] ?? 0);
   return row && disagreements.find(({ applies }) => applies(row, ours, theirs))?.reason;
+}
+
+const ERET = 0xd69f_03e0;
+
+interface SystemDisagreement {
+  readonly reason: string;
+  readonly applies: (c: SystemCase, ours: SystemResult, theirs: SystemResult) => boolean;
+}
+
+/** Where QEMU 7.2 in system mode does otherwise than the Arm ARM says. */
+export const systemDisagreements: readonly SystemDisagreement[] = [
+  {
+    reason: "QEMU 7.2 keeps PSTATE.PAN on an illegal exception return (DDI 0487 J1.1 SetPSTATEFromPSR: from SPSR)",
+    applies: (c, ours, theirs) => {
+      const withoutPan = (v: bigint) => v & ~(1n << 22n);
+      return (
+        c.code.includes(ERET) &&
+        (ours.spsr & (1n << 20n)) !== 0n &&
+        ours.spsr !== theirs.spsr &&
+        withoutPan(ours.spsr) === withoutPan(theirs.spsr) &&
+        ours.esr === theirs.esr
+      );
+    },
+  },
+  {
+    reason:
+      "QEMU 7.2 swaps op1 and op2 in the syndrome of a trapped MSR DAIFSet or DAIFClr (DDI 0487 D24.2.40, EC 0x18)",
+    applies: (c, ours, theirs) => {
+      const iss = Number(ours.esr & 0x1ff_ffffn);
+      const swapped = (iss & ~0xe_c000 & ~(7 << 17)) | (((iss >> 14) & 7) << 17) | (((iss >> 17) & 7) << 14);
+      return (
+        (c.pstate & 12n) === 0n &&
+        ours.esr >> 26n === 0x18n &&
+        theirs.esr === (((ours.esr >> 25n) << 25n) | BigInt(swapped))
+      );
+    },
+  },
+];
+
+export function systemDisagreement(c: SystemCase, ours: SystemResult, theirs: SystemResult): string | undefined {
+  return systemDisagreements.find(({ applies }) => applies(c, ours, theirs))?.reason;
 }

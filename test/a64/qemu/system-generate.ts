@@ -1,0 +1,221 @@
+// Cases for the system-mode judge, by kind: what user mode cannot show.
+
+import { type SysRegName, sysRegByName } from "../../../lib/arm64/sysregs.js";
+import { encode } from "../../../lib/model/a64/bits.js";
+import type { Insn } from "../../../lib/model/a64/insn.js";
+import { a64, decodeA64 } from "../../../lib/model/a64/table.js";
+import { maintenanceOperations } from "../../../lib/model/cpu/maintenance.js";
+import { DATA_BYTES } from "./case.js";
+import type { Random } from "./random.js";
+import { SYSTEM_CODE, SYSTEM_DATA, type SystemCase } from "./system-case.js";
+
+type Values = Record<string, number>;
+type Draft = { -readonly [K in keyof SystemCase]: SystemCase[K] } & { x: bigint[]; code: number[] };
+
+const rows: ReadonlyMap<string, Insn> = new Map(a64.map((row) => [row.name, row]));
+
+function word(name: string, fields: Values): number {
+  const row = rows.get(name);
+  if (row === undefined) throw new Error(`no row ${name}`);
+  return encode(row.encoding, fields);
+}
+
+function move(kind: "MRS" | "MSR", name: SysRegName, rt: number): number {
+  const [op0, op1, crn, crm, op2] = sysRegByName(name).encoding;
+  return word(kind, { o0: op0 & 1, op1, crn, crm, op2, rt });
+}
+
+const SCTLR_RES1 = 0x3050_0800n;
+/** A, UMA, DZE, UCT, nTWE, SPAN, UCI, DSSBS; and nTWI, without which WFI at EL0 is an exception. */
+const SCTLR_BITS = [1n, 9n, 14n, 15n, 18n, 23n, 26n, 44n];
+const NTWI = 1n << 16n;
+const CNTKCTL_BITS = 0x303n;
+const FPEN = 3n << 20n;
+/** NZCV, DIT, UAO, PAN, SSBS, DAIF. */
+const PSTATE_BITS = 0xf1c0_13c0n;
+const KEEP_ALL = (1n << 64n) - 1n;
+
+/** Registers that a case may write anything to, or only these bits. */
+const writable: Partial<Record<SysRegName, bigint>> = {
+  TTBR0_EL1: KEEP_ALL,
+  TTBR1_EL1: KEEP_ALL,
+  TPIDR_EL0: KEEP_ALL,
+  TPIDRRO_EL0: KEEP_ALL,
+  TPIDR_EL1: KEEP_ALL,
+  PAR_EL1: KEEP_ALL,
+  CONTEXTIDR_EL1: 0xffff_ffffn,
+  CSSELR_EL1: 0xfn,
+  FAR_EL1: KEEP_ALL,
+  ESR_EL1: 0xffff_ffffn,
+  ELR_EL1: KEEP_ALL,
+  SP_EL0: KEEP_ALL,
+  SPSR_EL1: PSTATE_BITS | 5n,
+  NZCV: KEEP_ALL,
+  DAIF: KEEP_ALL,
+  SPSel: KEEP_ALL,
+  PAN: KEEP_ALL,
+  UAO: KEEP_ALL,
+  DIT: KEEP_ALL,
+  SSBS: KEEP_ALL,
+  CPACR_EL1: FPEN,
+  CNTKCTL_EL1: CNTKCTL_BITS,
+  PMUSERENR_EL0: 0xfn,
+};
+
+const readable = [...Object.keys(writable), "CurrentEL", "ISR_EL1", "DCZID_EL0", "VBAR_EL1"] as SysRegName[];
+
+/** Registers that only EL0 is asked for, whether it may: their values are the machine's. */
+const gated: readonly SysRegName[] = [
+  "CTR_EL0",
+  "CNTFRQ_EL0",
+  "CNTV_CTL_EL0",
+  "CNTV_CVAL_EL0",
+  "CNTP_CTL_EL0",
+  "CNTP_CVAL_EL0",
+  "CNTVCT_EL0",
+  "CNTPCT_EL0",
+  "PMCCNTR_EL0",
+  "PMSELR_EL0",
+  "PMCR_EL0",
+  "PMCNTENSET_EL0",
+  "PMXEVCNTR_EL0",
+  "SCTLR_EL1",
+  "MIDR_EL1",
+  "MDSCR_EL1",
+];
+
+const EL0 = 0n;
+const EL1T = 4n;
+const EL1H = 5n;
+
+function draft(random: Random, el: bigint): Draft {
+  let sctlr = SCTLR_RES1 | NTWI;
+  for (const bit of SCTLR_BITS) if (random.chance(50)) sctlr |= 1n << bit;
+  return {
+    x: Array.from({ length: 31 }, () => random.value()),
+    spEl0: pointer(random, 16),
+    spEl1: pointer(random, 16),
+    pstate: (random.quad() & PSTATE_BITS) | el,
+    sctlr,
+    cpacr: random.quad() & FPEN,
+    cntkctl: random.quad() & CNTKCTL_BITS,
+    code: [],
+  };
+}
+
+/** An address in the middle of the data. */
+function pointer(random: Random, align: number): bigint {
+  return (SYSTEM_DATA + BigInt(1024 + random.below(DATA_BYTES - 2048))) & ~BigInt(align - 1);
+}
+
+type Kind = (random: Random) => Draft;
+
+const kinds: readonly Kind[] = [
+  function registers(random) {
+    const c = draft(random, random.pick([EL0, EL1T, EL1H, EL1H]));
+    for (let n = 0; n < 4; n++) {
+      const name = random.pick(readable);
+      const mask = writable[name];
+      if (mask !== undefined && random.chance(70)) {
+        c.x[n] = c.x[n]! & mask;
+        c.code.push(move("MSR", name, n));
+      }
+      c.code.push(move("MRS", name, 8 + n));
+    }
+    return c;
+  },
+  function pstateImmediates(random) {
+    const c = draft(random, random.pick([EL0, EL1T, EL1H, EL1H]));
+    for (let n = 0; n < 3; n++) {
+      const row = random.pick(["UAO", "PAN", "SPSel", "SSBS", "DIT", "DAIFSet", "DAIFClr"]);
+      c.code.push(word(`MSR ${row}`, { imm4: random.below(16) }));
+    }
+    const names = ["NZCV", "DAIF", "PAN", "UAO", "DIT", "SSBS", "SPSel"] as const;
+    for (const [n, name] of names.entries()) c.code.push(move("MRS", name, 8 + n));
+    return c;
+  },
+  function exceptions(random) {
+    const c = draft(random, random.pick([EL0, EL1T, EL1H]));
+    const name = random.pick(["SVC", "BRK", "UDF", "HLT", "DCPS", "SYSL", "DRPS"]);
+    const imm16 = name === "HLT" ? random.below(0xf000) : random.below(0x10000);
+    c.code.push(word(name, { imm16, ll: random.below(4), op1: 3, crn: 7, crm: 1, op2: 2, rt: 0 }));
+    return c;
+  },
+  function exceptionReturns(random) {
+    const c = draft(random, random.pick([EL0, EL1T, EL1H, EL1H]));
+    c.x[0] = SYSTEM_CODE + BigInt(4 * (20 + random.below(900)) + (random.chance(10) ? random.below(4) : 0));
+    // Mode 16 would be AArch32, which QEMU has.
+    const mode = random.pick([0, 4, 5, 0, 4, 5, 1, 2, 3, 6, 7, 8, 9, 10, 12, 13, 15]);
+    c.x[1] = (random.quad() & (PSTATE_BITS | (1n << 20n))) | BigInt(mode);
+    c.code.push(move("MSR", "ELR_EL1", 0), move("MSR", "SPSR_EL1", 1), word("ERET", {}));
+    return c;
+  },
+  function gates(random) {
+    const c = draft(random, EL0);
+    const rt = random.below(31);
+    const name = random.pick(gated);
+    c.x[rt] = 0n;
+    c.code.push(move(random.chance(70) ? "MRS" : "MSR", name, rt));
+    // Where it may, what it reads is the machine's.
+    c.code.push(word("MOVZ", { sf: 1, hw: 0, imm16: 0, rd: rt }));
+    return c;
+  },
+  function maintenance(random) {
+    const el = random.pick([EL0, EL1H]);
+    const c = draft(random, el);
+    const ids = [...maintenanceOperations].filter(
+      ([, { effect, needs }]) => effect !== "translate" && !needs.includes("XS"),
+    );
+    const [id] = random.pick(ids);
+    const rt = random.below(31);
+    c.x[rt] = pointer(random, 1);
+    c.code.push(word("SYS", { op1: (id >> 11) & 7, crn: (id >> 7) & 15, crm: (id >> 3) & 15, op2: id & 7, rt }));
+    return c;
+  },
+  function alignment(random) {
+    const c = draft(random, random.pick([EL0, EL1T, EL1H]));
+    const fields = {
+      rn: 1,
+      rm: 2,
+      rt: 3,
+      rt2: 4,
+      rs: 5,
+      imm9: random.below(16),
+      imm12: random.below(8),
+      imm7: random.below(8),
+      option: 3,
+    };
+    c.x[1] = pointer(random, random.pick([1, 2, 4, 16]));
+    c.x[2] = BigInt(random.below(32));
+    const row = random.pick(memoryRows);
+    const encoded = encode(row.encoding, { ...fields, o0: 1, l: 1, a: 1, r: 1, s: 0 });
+    if (decodeA64(encoded) === row) c.code.push(encoded);
+    return c;
+  },
+  function floatingPoint(random) {
+    const c = draft(random, random.pick([EL0, EL1T, EL1H]));
+    // FADD D0, D1, D2 · LDR Q0, [X0] · MOVI V0.2D, #0 · FMOV D0, X0 · MRS X0, FPCR
+    const words = [0x1e62_2820, 0x3dc0_0000, 0x6f00_e400, 0x9e67_0000, move("MRS", "FPCR", 0)];
+    c.cpacr = c.pstate & 4n ? random.pick([0n, 2n << 20n]) : random.pick([0n, 1n << 20n, 2n << 20n]);
+    c.code.push(random.pick(words));
+    return c;
+  },
+  function waiting(random) {
+    const c = draft(random, EL0);
+    c.sctlr &= ~NTWI;
+    // Not WFE, which QEMU takes for a YIELD.
+    c.code.push(word("WFI", {}));
+    return c;
+  },
+];
+
+/** Rows that touch memory by Rn, but for those that user mode and QEMU see otherwise. */
+const memoryRows = a64.filter(
+  (row) => row.run !== null && /^(LD|ST|CAS|SWP)/.test(row.name) && !/literal|^LDAPR|^STL?X/.test(row.name),
+);
+
+/** Case `number` of a run with `seed`, and which kind it is. */
+export function systemCase(random: Random, number: number): { kind: string; case: SystemCase } {
+  const kind = kinds[number % kinds.length]!;
+  return { kind: kind.name, case: kind(random) };
+}
