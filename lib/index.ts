@@ -1,0 +1,21 @@
+// The public names. Register ids and everything else about the architecture: `kvm-arm64/arm64`, re-exported here.
+export * from "./arm64/index.js";
+export type { Handle } from "./backend.js";
+export { type AttrBits, type AttrValue, Device, type DeviceKind } from "./device.js";
+export { KvmError } from "./errors.js";
+export { EventFd } from "./eventfd.js";
+export type * from "./exit.js";
+export type { FirmwareFeature, FirmwareFeatureRegister } from "./firmware-features.js";
+export { type Backend, type CreateVmOptions, Kvm, type OpenOptions } from "./kvm.js";
+export type { GuestMemory } from "./memory.js";
+export type { Statistic, Statistics } from "./stats.js";
+export type { CapName } from "./uapi/caps.js";
+export {
+  type CoalescedWrite,
+  type GuestDebug,
+  type InitOptions,
+  type MpState,
+  Vcpu,
+  type VcpuEvents,
+} from "./vcpu.js";
+export { type GsiRoute, type IoEvent, type IrqLine, type MemoryOptions, Vm } from "./vm.js";
