@@ -25,6 +25,8 @@ const DEBUG_CONTROL = KVM_GUESTDBG.ENABLE | KVM_GUESTDBG.SINGLESTEP | KVM_GUESTD
 const DEBUG_REGS = 8;
 /** A sleeping vCPU must keep the process alive; the period itself does not matter. */
 const KEEP_ALIVE_MS = 60_000;
+/** Runs that end at once, one after the other, are promises only: without this the event loop would never turn. */
+const MOST_MS_WITHOUT_TURN = 5;
 
 export class ModelVcpu implements VcpuFd {
   readonly id: number;
@@ -33,6 +35,8 @@ export class ModelVcpu implements VcpuFd {
   readonly #busy: number;
   #runner: Runner | undefined;
   #closed = false;
+  /** When this thread's event loop was last let go on. */
+  #lastTurn = performance.now();
 
   private constructor(vcpu: VcpuState, eventFds: EventFds) {
     this.#vcpu = vcpu;
@@ -134,16 +138,23 @@ export class ModelVcpu implements VcpuFd {
   async run(): Promise<number> {
     const runner = this.#startRun();
     try {
+      if (performance.now() - this.#lastTurn > MOST_MS_WITHOUT_TURN) await this.#turn();
       const steps = runner.run();
       for (;;) {
         const step = steps.next();
         if (step.done === true) return step.value;
         if (step.value.kind === "sleep") await this.#sleep(step.value);
-        else await new Promise((resolve) => setImmediate(resolve));
+        else await this.#turn();
       }
     } finally {
       this.#release();
     }
+  }
+
+  /** Lets timers, signals and I/O of this thread have their turn. */
+  async #turn(): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve));
+    this.#lastTurn = performance.now();
   }
 
   #startRun(): Runner {
