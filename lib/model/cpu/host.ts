@@ -4,6 +4,7 @@
 import type { SysRegName } from "../../arm64/sysregs.js";
 import type { Profile } from "../profile.js";
 import { idField, idValue } from "./id-fields.js";
+import { COUNTER_HZ } from "./timer.js";
 
 /** Implementer 0 is reserved for software: no real CPU is claimed to be here. */
 const MIDR = 0x000f_a640n;
@@ -25,6 +26,7 @@ const fields = (register: SysRegName, values: Readonly<Record<string, number>>):
 // biome-ignore format: table
 const integer: Values = {
   MIDR_EL1: MIDR,
+  CNTFRQ_EL0: BigInt(COUNTER_HZ),
   ...fields("ID_AA64PFR0_EL1",  { EL0: 1, EL1: 1, EL2: 1, FP: 0xf, AdvSIMD: 0xf, RAS: 1, DIT: 1, CSV2: 1, CSV3: 1 }),
   ...fields("ID_AA64PFR1_EL1",  { SSBS: 2 }),
   ...fields("ID_AA64DFR0_EL1",  { DebugVer: 8, BRPs: BREAKPOINTS - 1, WRPs: WATCHPOINTS - 1, DoubleLock: 0xf }),
