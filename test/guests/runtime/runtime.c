@@ -84,8 +84,11 @@ _Noreturn void cpu_off(void) {
 }
 
 _Noreturn void power_off(int status) {
-  // "exit" in ASCII: tells the VMM that x1 is a status and not a leftover.
-  hvc(PSCI_SYSTEM_OFF, (uint64_t)(uint32_t)status, 0x74697865, 0);
+  register uint64_t x19 __asm__("x19") = (uint32_t)status;
+  // "exit" in ASCII: tells the VMM that x19 is a status and not a leftover.
+  register uint64_t x20 __asm__("x20") = 0x74697865;
+  register uint64_t x0 __asm__("x0") = PSCI_SYSTEM_OFF;
+  __asm__ volatile("hvc #0" : "+r"(x0) : "r"(x19), "r"(x20) : "x1", "x2", "x3", "memory");
   for (;;) __asm__ volatile("wfi");
 }
 
