@@ -27,10 +27,12 @@ function listed(kernel: Kernel): { id: bigint; name: string }[] {
     });
 }
 
+const since: Readonly<Record<Kernel, string>> = { "6.1": "EVERY", "6.12": "SINCE_6_12", "7.2": "SINCE_7_2" };
+
 /** The row to paste, with the least that can be known. */
 function pasteable(name: string, id: bigint, kernel: Kernel): string {
   const encoding = unpackEncoding(Number(id & 0xffffn)).join(", ");
-  return `  row("${name}", [${encoding}], "rw", ${JSON.stringify(kernels.slice(kernels.indexOf(kernel)))}),`;
+  return `  row("${name}", [${encoding}], "rw", ${since[kernel]}),`;
 }
 
 const describeRow = (reg: SysReg) => `${reg.name} ${formatEncoding(reg.encoding)}`;
