@@ -429,7 +429,10 @@ export const controlLayouts = {
   },
 } as const satisfies Readonly<Record<string, Layout>>;
 
-/** ID registers. */
+/**
+ * ID registers. The rules are those that KVM_SET_ONE_REG goes by: for PMUVer, PerfMon and DebugVer KVM has its own, where
+ * the rest of Linux holds the fields to one value.
+ */
 // biome-ignore format: table
 export const idLayouts = {
   ID_PFR0_EL1: {
@@ -441,7 +444,7 @@ export const idLayouts = {
     MProgMod: lower(8), Security: lower(4), ProgMod: lower(0),
   },
   ID_DFR0_EL1: {
-    TraceFilt: unruled(28), PerfMon: exact(24), MProfDbg: lower(20), MMapTrc: lower(16), CopTrc: lower(12),
+    TraceFilt: unruled(28), PerfMon: lower(24), MProfDbg: lower(20), MMapTrc: lower(16), CopTrc: lower(12),
     MMapDbg: lower(8), CopSDbg: lower(4), CopDbg: lower(0),
   },
   ID_MMFR0_EL1: {
@@ -547,8 +550,8 @@ export const idLayouts = {
   ID_AA64DFR0_EL1: {
     HPMN0: unruled(60), ExtTrcBuff: unruled(56), BRBE: unruled(52), MTPMU: unruled(48), TraceBuffer: unruled(44),
     TraceFilt: unruled(40), DoubleLock: signed(36), PMSVer: lower(32), CTX_CMPs: lower(28), SEBEP: unruled(24),
-    WRPs: lower(20), PMSS: unruled(16), BRPs: lower(12), PMUVer: exact(8), TraceVer: unruled(4),
-    DebugVer: exact(0, 6),
+    WRPs: lower(20), PMSS: unruled(16), BRPs: lower(12), PMUVer: lower(8), TraceVer: unruled(4),
+    DebugVer: lower(0, 6),
   },
   ID_AA64ISAR0_EL1: {
     RNDR: lower(60), TLB: lower(56), TS: lower(52), FHM: lower(48), DP: lower(44), SM4: lower(40), SM3: lower(36),

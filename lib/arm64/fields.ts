@@ -4,7 +4,8 @@ import { shown } from "./argument.js";
 import type { FieldSpec, IdField, Layout, SafeRule, WideField } from "./field-layouts.js";
 import { controlLayouts, idLayouts } from "./field-layouts.js";
 import type { Kernel } from "./sysreg-row.js";
-import { kernels } from "./sysreg-row.js";
+import { kernels, onKernel } from "./sysreg-row.js";
+import type { SysRegName } from "./sysregs.js";
 import { sysRegByName } from "./sysregs.js";
 
 type Layouts = typeof controlLayouts & typeof idLayouts;
@@ -167,4 +168,23 @@ export function isSafe(
     case undefined:
       return false;
   }
+}
+
+/**
+ * Whether KVM_SET_ONE_REG takes `value` for an ID register whose limit is `limit`: every field that lies wholly inside the
+ * kernel's mask and has a rule must be safe, and every other bit that of the limit. Some registers have rules besides:
+ * least values (DebugVer, CopDbg, EL0, EL1), and values that count as others (PMUVer, MPAM).
+ */
+export function acceptsIdValue(name: SysRegName, kernel: Kernel, limit: bigint, value: bigint): boolean {
+  const mask = onKernel(sysRegByName(name).userWritable, kernel);
+  let judged = 0n;
+  for (const field of fieldsOf(name)) {
+    const bits = maskOf(field);
+    const known = kernels.indexOf(field.since) <= kernels.indexOf(kernel);
+    if (field.rule === undefined || !known || (mask & bits) !== bits) continue;
+    const part = (whole: bigint) => Number((whole & bits) >> BigInt(field.lsb));
+    if (!isSafe(field, part(value), part(limit))) return false;
+    judged |= bits;
+  }
+  return (value & ~judged) === (limit & ~judged);
 }

@@ -95,9 +95,8 @@ export type AccessClass =
  *
  * A number · unknown: KVM's pattern `UNKNOWN` · host: what the host's CPU says, or its sanitised limit · none: no reset,
  * the cell keeps its value · mpidr: from the vCPU's id · clidr: a cache hierarchy made up from CTR_EL0 · pmcr: the number
- * of counters · counters: UNKNOWN in the bits of implemented counters · unknown-32: UNKNOWN in bits 31:0 · event:
- * UNKNOWN in the bits of an event type · pmselr: UNKNOWN in bits 4:0 · hcr: E2H where it is RES1 · mdcr: the number of
- * counters
+ * of counters · counters: UNKNOWN in the bits of implemented counters · unknown-32: UNKNOWN in bits 31:0 · hcr: E2H
+ * where it is RES1 · mdcr: the number of counters
  */
 export type Reset =
   | bigint
@@ -109,8 +108,6 @@ export type Reset =
   | "pmcr"
   | "counters"
   | "unknown-32"
-  | "event"
-  | "pmselr"
   | "hcr"
   | "mdcr";
 

@@ -6,7 +6,7 @@
 
 import { ARCH_ARM64, CoreWord, makeId, Space } from "./reg-id.js";
 import type { Condition, Encoding, Kernel, PerKernel, Reset, Said, SysReg } from "./sysreg-row.js";
-import { EVERY, family, NEVER, row, SINCE_6_12, SINCE_7_2 } from "./sysreg-row.js";
+import { EVERY, family, NEVER, row, SINCE_6_12, SINCE_7_2, UNKNOWN } from "./sysreg-row.js";
 
 // ---- Self-hosted debug, and the debug communication channel. DDI 0487 D24.3.
 
@@ -302,7 +302,7 @@ const specialRegs = [
 const EL0_RW: Said = { when: ["PMU"], el0: "rw" };
 const COUNTERS: Said = { when: ["PMU"], access: "pmreg", reset: "counters" };
 const COUNTERS_EL0: Said = { ...COUNTERS, el0: "rw" };
-const EVENT_TYPE: Said = { ...EL0_RW, reset: "event" };
+const EVENT_TYPE: Said = { ...EL0_RW, reset: UNKNOWN & 0xc800_ffffn };
 const EVENT_COUNT: Said = { ...EL0_RW, access: "evcntr", reset: "unknown-32", guestWritable: 0xffff_ffffn };
 const AMU: Said = { when: ["AMU"], el0: "rw", guest: "undefined" };
 
@@ -317,7 +317,7 @@ const pmuRegs = [
   row("PMCNTENCLR_EL0",    [3, 3,  9, 12, 2], "rw", EVERY, COUNTERS_EL0),
   row("PMOVSCLR_EL0",      [3, 3,  9, 12, 3], "rw", EVERY, COUNTERS_EL0),
   row("PMSWINC_EL0",       [3, 3,  9, 12, 4], "w",  EVERY, { when: ["PMU"], el0: "w", access: "raz-wi" }),
-  row("PMSELR_EL0",        [3, 3,  9, 12, 5], "rw", EVERY, { ...EL0_RW, reset: "pmselr", guestWritable: 0x1fn }),
+  row("PMSELR_EL0",        [3, 3,  9, 12, 5], "rw", EVERY, { ...EL0_RW, reset: UNKNOWN & 0x1fn, guestWritable: 0x1fn }),
   row("PMCEID0_EL0",       [3, 3,  9, 12, 6], "r",  NEVER, { when: ["PMU"], el0: "r", reset: "host" }),
   row("PMCEID1_EL0",       [3, 3,  9, 12, 7], "r",  NEVER, { when: ["PMU"], el0: "r", reset: "host" }),
   row("PMCCNTR_EL0",       [3, 3,  9, 13, 0], "rw", EVERY, { ...EL0_RW, access: "evcntr", reset: "unknown" }),

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { FieldedName } from "../../lib/arm64/index.js";
 import {
+  acceptsIdValue,
   decode,
   decodeEsr,
   encode,
@@ -144,9 +145,9 @@ describe("the rules of ID register fields", () => {
   });
 
   it("exact: the limit or the safe value", () => {
-    const version = field("ID_AA64DFR0_EL1", "DebugVer");
+    const granule = field("ID_AA64MMFR0_EL1", "TGran4_2");
     assert.deepEqual(
-      [5, 6, 7, 9].map((value) => isSafe(version, value, 9)),
+      [0, 1, 2, 3].map((value) => isSafe(granule, value, 3)),
       [false, true, false, true],
     );
   });
@@ -157,6 +158,41 @@ describe("the rules of ID register fields", () => {
       [0, 1, 2].map((value) => isSafe(rme, value, 1)),
       [false, true, false],
     );
+  });
+});
+
+describe("acceptsIdValue", () => {
+  // Seen on real kernels: each value of each field, on 6.1, 6.12 and 7.2.
+  const pfr0 = 0x1101_0000_1111_0022n;
+
+  it("takes the limit, and lower fields", () => {
+    assert.equal(acceptsIdValue("ID_AA64PFR0_EL1", "7.2", pfr0, pfr0), true);
+    assert.equal(acceptsIdValue("ID_AA64PFR0_EL1", "7.2", pfr0, pfr0 - 0x1000_0000_0000_0011n), true);
+    assert.equal(acceptsIdValue("ID_AA64PFR0_EL1", "7.2", pfr0, pfr0 + 1n), false);
+  });
+
+  it("holds to the limit what the kernel's mask leaves out", () => {
+    const withoutRas = pfr0 - 0x1000_0000n;
+    assert.equal(acceptsIdValue("ID_AA64PFR0_EL1", "7.2", pfr0, withoutRas), true);
+    assert.equal(acceptsIdValue("ID_AA64PFR0_EL1", "6.12", pfr0, withoutRas), false);
+  });
+
+  it("holds to the limit what has a mask but no rule", () => {
+    const limit = 1n << 60n;
+    assert.equal(acceptsIdValue("ID_AA64ISAR1_EL1", "7.2", limit, 0n), true);
+    assert.equal(acceptsIdValue("ID_AA64ISAR1_EL1", "6.12", limit, 0n), false);
+  });
+
+  it("lets 6.1 change nothing but CSV2 and CSV3", () => {
+    assert.equal(acceptsIdValue("ID_AA64PFR0_EL1", "6.1", pfr0, pfr0 & 0xff_ffff_ffff_ffffn), true);
+    assert.equal(acceptsIdValue("ID_AA64PFR0_EL1", "6.1", pfr0, pfr0 - 1n), false);
+    assert.equal(acceptsIdValue("ID_AA64ISAR0_EL1", "6.1", 0x1000_0000n, 0n), false);
+  });
+
+  it("takes any lower PMUVer, PerfMon and DebugVer", () => {
+    assert.equal(acceptsIdValue("ID_AA64DFR0_EL1", "6.12", 0x609n, 0x409n), true);
+    assert.equal(acceptsIdValue("ID_AA64DFR0_EL1", "6.12", 0x609n, 0x607n), true);
+    assert.equal(acceptsIdValue("ID_DFR0_EL1", "6.12", 0x600_0000n, 0x400_0000n), true);
   });
 });
 
