@@ -61,13 +61,14 @@ mount -t tmpfs tmpfs /dev/shm
 mount -t debugfs debugfs /sys/kernel/debug 2>/dev/null
 mount -t hugetlbfs hugetlbfs /dev/hugepages 2>/dev/null
 ln -s /proc/self/fd /dev/fd
+echo 1 >/proc/sys/debug/exception-trace
 hostname kvm-arm64
 ifconfig lo 127.0.0.1 up
 for port in ${reportPort} ${outPort}; do stty -F $port raw -echo; done
 stty -onlcr
 /command
 status=$?
-dmesg | grep -E 'WARNING:|BUG:|Oops|Internal error' | sed 's/^/the kernel says: /'
+dmesg | grep -E 'WARNING:|BUG:|Oops|Internal error|unhandled' | sed 's/^/the kernel says: /'
 [ -n "$(ls -A /out)" ] && tar -C /out -cf ${outPort} .
 echo "${marker} $status"
 poweroff -f

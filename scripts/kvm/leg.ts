@@ -50,6 +50,8 @@ async function kvmLeg(request: LegRequest): Promise<LegResult> {
         KVM_ARM64_KERNEL: machine.kernel,
         [reportVariable]: reportPort,
         NO_COLOR: "1",
+        // Node then handles no SIGSEGV itself, and the kernel tells where a crash was.
+        NODE_OPTIONS: "--disable-wasm-trap-handler",
         ...request.environment,
       },
       workingFolder: guestProject,
