@@ -15,6 +15,7 @@ import { counter, nextTimer, timerLevels } from "./cpu/timer.js";
 import { type Environment, Evaluator } from "./engine/evaluator.js";
 import type { EventFds } from "./eventfd.js";
 import { exit, lacksInstruction, putWord, systemEvent } from "./exits.js";
+import { selectedCcsidr } from "./kvm/demux-regs.js";
 import { applyPendingReset } from "./kvm/reset.js";
 import { count, countWait, setBlocking } from "./kvm/stats.js";
 import { completeMmio, guestAbort, SlotBus, skipInstruction } from "./stage2.js";
@@ -266,6 +267,7 @@ function environmentOf(vcpu: VcpuState): Environment {
     counter: (timer) => counter(vcpu.vm, timer),
     promises: (feature) => promised(feature, (name) => vcpu.cpu.get(name as Parameters<typeof vcpu.cpu.get>[0])),
     has: (condition) => vcpu.has(condition),
+    readRegister: (name) => (name === "CCSIDR_EL1" ? selectedCcsidr(vcpu) : undefined),
     sendEvent() {
       for (const other of allVcpus(vcpu.vm)) {
         other.cpu.setEventRegister(1);

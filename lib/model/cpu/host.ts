@@ -9,6 +9,9 @@ import { COUNTER_HZ } from "./timer.js";
 /** Implementer 0 is reserved for software: no real CPU is claimed to be here. */
 const MIDR = 0x000f_a640n;
 
+/** Separate first-level caches, a unified second level; cleaning ends at the second, invalidation at the first. */
+const CLIDR = 0x0a20_0023n;
+
 /** Two breakpoints and two watchpoints: the least that the architecture allows. */
 export const BREAKPOINTS = 2;
 export const WATCHPOINTS = 2;
@@ -27,17 +30,25 @@ const fields = (register: SysRegName, values: Readonly<Record<string, number>>):
 const integer: Values = {
   MIDR_EL1: MIDR,
   CNTFRQ_EL0: BigInt(COUNTER_HZ),
+  CLIDR_EL1: CLIDR,
   ...fields("ID_AA64PFR0_EL1",  { EL0: 1, EL1: 1, EL2: 1, FP: 0xf, AdvSIMD: 0xf, RAS: 1, DIT: 1, CSV2: 1, CSV3: 1 }),
   ...fields("ID_AA64PFR1_EL1",  { SSBS: 2 }),
   ...fields("ID_AA64DFR0_EL1",  { DebugVer: 8, BRPs: BREAKPOINTS - 1, WRPs: WATCHPOINTS - 1, DoubleLock: 0xf }),
-  ...fields("ID_AA64ISAR0_EL1", { CRC32: 1, ATOMIC: 2, TS: 2 }),
+  ...fields("ID_AA64ISAR0_EL1", { CRC32: 1, ATOMIC: 2, TS: 2, TLB: 2 }),
   ...fields("ID_AA64ISAR1_EL1", { DPB: 2, LRCPC: 2, SB: 1, SPECRES: 1 }),
   ...fields("ID_AA64MMFR0_EL1", { PARANGE: PARANGE_48, ASIDBITS: 2, TGRAN64: 0xf }),
-  ...fields("ID_AA64MMFR1_EL1", { PAN: 2, VMIDBits: 2, VH: 1, HPDS: 1 }),
-  ...fields("ID_AA64MMFR2_EL1", { UAO: 1, CnP: 1 }),
+  ...fields("ID_AA64MMFR1_EL1", { PAN: 2, LO: 1, VMIDBits: 2, VH: 1, HPDS: 1 }),
+  ...fields("ID_AA64MMFR2_EL1", { UAO: 1, CnP: 1, IDS: 1 }),
   // DIC is 0: the guest must invalidate the instruction cache after it wrote code.
   ...fields("CTR_EL0",          { RES1: 1, IDC: 1, CWG: 4, ERG: 4, DminLine: 4, L1Ip: 3, IminLine: 4 }),
 };
+
+/** CCSIDR_EL1 of the host's caches by CSSELR_EL1: 32 KiB and 32 KiB of 4 ways, 256 KiB of 8 ways, lines of 64 bytes. */
+export const HOST_CACHES: ReadonlyMap<number, number> = new Map([
+  [0, 0x000f_e01a],
+  [1, 0x000f_e01a],
+  [2, 0x003f_e03a],
+]);
 
 const withSve: Values = {
   ...integer,

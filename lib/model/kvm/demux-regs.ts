@@ -1,7 +1,7 @@
 // CCSIDR_EL1, demultiplexed by CSSELR_EL1.
 
 import type { ErrnoName } from "../../uapi/errno.js";
-import { hostValue } from "../cpu/host.js";
+import { HOST_CACHES, hostValue } from "../cpu/host.js";
 import { idField } from "../cpu/id-fields.js";
 import type { VcpuState } from "../vcpu-state.js";
 import type { RegisterId } from "./one-reg.js";
@@ -16,15 +16,10 @@ function madeUp(vcpu: VcpuState, csselr: number): number {
   return idField("CTR_EL0", csselr % 2 === 1 ? "IminLine" : "DminLine", ctr) - 2;
 }
 
-/** The caches that a kernel lists: all, or those that CLIDR_EL1 describes. */
+/** The caches that a kernel lists: all, or those of the host. */
 export function cachesOf(vcpu: VcpuState): number[] {
-  const all = Array.from({ length: CSSELR_COUNT }, (_, n) => n);
-  if (vcpu.vm.profile.switches.ccsidrFabricated) return all;
-  const clidr = vcpu.cpu.get("CLIDR_EL1");
-  return all.filter((csselr) => {
-    const type = Number((clidr >> BigInt(3 * (csselr >> 1))) & 7n);
-    return csselr % 2 === 1 ? type === 1 || type === 3 : type >= 2 && type <= 4;
-  });
+  if (!vcpu.vm.profile.switches.ccsidrFabricated) return [...HOST_CACHES.keys()];
+  return Array.from({ length: CSSELR_COUNT }, (_, n) => n);
 }
 
 /** The value of CSSELR_EL1, or -1 where there is no such register. */
@@ -34,6 +29,7 @@ function csselrOf(vcpu: VcpuState, { index, bytes }: RegisterId): number {
 }
 
 function read(vcpu: VcpuState, csselr: number): number {
+  if (!vcpu.vm.profile.switches.ccsidrFabricated) return HOST_CACHES.get(csselr) ?? 0;
   return vcpu.get("ccsidrSet") === 1 ? vcpu.get("ccsidr", csselr) : madeUp(vcpu, csselr);
 }
 
@@ -58,4 +54,10 @@ export function setCcsidr(vcpu: VcpuState, register: RegisterId, value: DataView
   }
   vcpu.put("ccsidr", wanted, csselr);
   return null;
+}
+
+/** What the guest reads: the cache that its CSSELR_EL1 selects. */
+export function selectedCcsidr(vcpu: VcpuState): bigint {
+  const csselr = Number(vcpu.cpu.get("CSSELR_EL1") & 0xfn);
+  return csselr < CSSELR_COUNT ? BigInt(read(vcpu, csselr)) : 0n;
 }

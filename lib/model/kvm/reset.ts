@@ -55,17 +55,14 @@ function resetValue(
     case "unknown-32":
       return UNKNOWN & 0xffff_ffffn;
     case "host":
-      return name === "CLIDR_EL1" ? clidr(vcpu, which) : hostValue(vcpu.vm.profile, name);
+      return hostValue(vcpu.vm.profile, name);
     case "clidr":
-      return clidr(vcpu, which);
+      return which === "first" ? madeUpClidr(hostValue(vcpu.vm.profile, "CTR_EL0")) : null;
     default:
       // Registers of the PMU and of EL2, which no vCPU of this host has; MPIDR_EL1, which the creation set.
       return null;
   }
 }
-
-const clidr = (vcpu: VcpuState, which: "first" | "again") =>
-  which === "first" ? madeUpClidr(hostValue(vcpu.vm.profile, "CTR_EL0")) : null;
 
 /** A reset that PSCI CPU_ON asked for is done when somebody looks. */
 export function applyPendingReset(vcpu: VcpuState): void {
