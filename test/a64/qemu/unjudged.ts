@@ -10,6 +10,18 @@ export const notForUserMode: Readonly<Record<string, string>> = {
   SVC: "would be a system call of the judge",
 };
 
+/** What no judge here can show at EL1; test/a64 has unit tests of it. */
+export const onlyUnitTests: Readonly<Record<string, string>> = {
+  "HVC and SMC at EL1": "QEMU's virt machine answers them itself, as PSCI",
+  "WFI at EL1": "would stop QEMU for good",
+  "WFE and SEV": "QEMU's WFE is a YIELD",
+  "interrupts and SError": "the judges have no device that raises them",
+  "stage-2 faults, guest debug": "they go to EL2, which the judges have not got",
+  "SP alignment checks": "QEMU 7.2 has none (DDI 0487 D1.3.10.2)",
+  "alignment of Device memory while stage 1 is off": "QEMU 7.2 has none (DDI 0487 B2.7.2)",
+  "AT with stage 1 off": "PAR_EL1 holds attributes that the machines choose",
+};
+
 interface Disagreement {
   readonly reason: string;
   readonly applies: (row: Insn, ours: Result, theirs: Result) => boolean;
