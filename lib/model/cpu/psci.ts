@@ -157,15 +157,20 @@ function affinityInfo(vcpu: VcpuState, [target, level]: Arguments): bigint {
   return matching.some((other) => other.peek("mpState") !== KVM_MP_STATE.STOPPED) ? 0n : 1n;
 }
 
+/** What a call that ends the machine leaves in X0 to X3, should userspace let the guest go on. */
+const FAILED = [INTERNAL_FAILURE, 0n, 0n, 0n] as const;
+/** SYSTEM_RESET2 leaves X1 to X3 alone. */
+const FAILED_RESET2 = [INTERNAL_FAILURE] as const;
+
 /** Ends the machine: every vCPU stops, and userspace hears of it. */
-function stop(vcpu: VcpuState, type: number, flags: bigint): PsciOutcome {
+function stop(vcpu: VcpuState, type: number, flags: bigint, results: readonly bigint[] = FAILED): PsciOutcome {
   for (const other of allVcpus(vcpu.vm)) {
     other.store("mpState", KVM_MP_STATE.STOPPED);
     other.cpu.kick();
     other.wake();
   }
   systemEvent(vcpu, type, [flags]);
-  vcpu.cpu.setX(0, BigInt.asUintN(64, INTERNAL_FAILURE));
+  for (const [n, value] of results.entries()) vcpu.cpu.setX(n, BigInt.asUintN(64, value));
   return "exit";
 }
 
@@ -180,7 +185,7 @@ function suspendSystem(vcpu: VcpuState): PsciOutcome {
 
 function reset2(vcpu: VcpuState, [type]: Arguments): PsciOutcome {
   if (type !== 0n && type < VENDOR_RESET) return result(INVALID_PARAMS);
-  return stop(vcpu, KVM_SYSTEM_EVENT.RESET, EVENT_RESET2);
+  return stop(vcpu, KVM_SYSTEM_EVENT.RESET, EVENT_RESET2, FAILED_RESET2);
 }
 
 function off2(vcpu: VcpuState, [type, cookie]: Arguments): PsciOutcome {
