@@ -1,0 +1,131 @@
+// The same tests on every backend at hand.
+//
+// KVM_ARM64_BACKENDS names them: "kvm", "model-6.1", "model-6.12", "model-7.2", or "model" for all three. Default: the
+// models, and KVM where it opens. A test is skipped by what the host lacks, never by its kernel; where the contract
+// itself differs between kernels, the expectation is a table by kernel.
+
+import { release } from "node:os";
+import { type Kernel, kernels } from "../../lib/arm64/sysreg-row.js";
+import { type CapName, Kvm, KvmError } from "../../lib/index.js";
+import type { ModelOptions } from "../../lib/model/index.js";
+import { todoCaps } from "../../lib/model/kvm/caps.js";
+import { skip } from "../skip.js";
+
+export interface Host {
+  /** "kvm", "model-6.12" */
+  readonly name: string;
+  readonly backend: "kvm" | "model";
+  /** Whose contract holds: of kernels in between, the older. */
+  readonly kernel: Kernel;
+  /** Opened once for each test; closed after it. */
+  readonly kvm: Kvm;
+  /** A second, third … Kvm of this host. */
+  open(): Kvm;
+  /** Closes this after the test, what was kept last first. */
+  keep<T extends Disposable>(resource: T): T;
+}
+
+/** The contract of a kernel release such as "6.12.57+deb13-arm64". */
+export function contractOf(kernelRelease: string): Kernel {
+  const [major = 0, minor = 0] = kernelRelease.split(/[.-]/).map(Number);
+  const known = kernels.filter((kernel) => {
+    const [knownMajor = 0, knownMinor = 0] = kernel.split(".").map(Number);
+    return major > knownMajor || (major === knownMajor && minor >= knownMinor);
+  });
+  return known.at(-1) ?? kernels[0];
+}
+
+function kvmOpens(): boolean {
+  try {
+    Kvm.open({ backend: "kvm" }).close();
+    return true;
+  } catch (error) {
+    if (error instanceof KvmError) return false;
+    throw error;
+  }
+}
+
+const modelNames = kernels.map((kernel) => `model-${kernel}`);
+
+function backendNames(): string[] {
+  const wanted = process.env["KVM_ARM64_BACKENDS"];
+  if (!wanted) return [...modelNames, ...(kvmOpens() ? ["kvm"] : [])];
+  return wanted.split(",").flatMap((name) => {
+    if (name === "model") return modelNames;
+    if (name === "kvm" || modelNames.includes(name)) return [name];
+    throw new Error(`KVM_ARM64_BACKENDS: there are kvm, model, ${modelNames.join(", ")}; got ${name}`);
+  });
+}
+
+/** Small enough for hundreds of VMs, and with SVE: the surface of it is part of the contract. */
+const modelOptions = (kernel: Kernel): ModelOptions => ({ kernel, memoryBytes: 64 << 20, sve: { maxVq: 16 } });
+
+class TestHost implements Host {
+  readonly name: string;
+  readonly backend: "kvm" | "model";
+  readonly kernel: Kernel;
+  #kvm: Kvm | undefined;
+  #kept: Disposable[] = [];
+
+  constructor(name: string) {
+    this.name = name;
+    this.backend = name === "kvm" ? "kvm" : "model";
+    this.kernel = name === "kvm" ? contractOf(release()) : (name.slice("model-".length) as Kernel);
+  }
+
+  get kvm(): Kvm {
+    this.#kvm ??= this.open();
+    return this.#kvm;
+  }
+
+  open(): Kvm {
+    const { backend, kernel } = this;
+    return this.keep(Kvm.open(backend === "kvm" ? { backend } : { backend, model: modelOptions(kernel) }));
+  }
+
+  keep<T extends Disposable>(resource: T): T {
+    this.#kept.push(resource);
+    return resource;
+  }
+
+  closeAll(): void {
+    this.#kvm = undefined;
+    for (const resource of this.#kept.splice(0).reverse()) resource[Symbol.dispose]();
+  }
+}
+
+/** Defines a suite once for each backend. The title of each names the backend. */
+export function onEveryBackend(title: string, define: (host: Host) => void): void {
+  for (const name of backendNames()) {
+    describe(`${title} [${name}]`, () => {
+      const host = new TestHost(name);
+      afterEach(() => host.closeAll());
+      define(host);
+    });
+  }
+}
+
+/** Skips the running test on a host without a capability. */
+export function needs(context: Mocha.Context, host: Host, cap: CapName): void {
+  skipOfModel(context, host, cap);
+  if (host.kvm.has(cap) === 0) skip(context, `the host lacks the capability ${cap}`);
+}
+
+/** Skips the running test where the model says that it does not have a capability yet. */
+export function skipOfModel(context: Mocha.Context, host: Host, cap: CapName): void {
+  const missing = host.backend === "model" && todoCaps.some((todo) => todo.cap === cap && isSince(host, todo.since));
+  if (missing) skip(context, `the model does not have the capability ${cap} yet`);
+}
+
+const isSince = (host: Host, kernel: Kernel): boolean => kernels.indexOf(host.kernel) >= kernels.indexOf(kernel);
+
+/** Skips the running test on a host without a device type. */
+export function needsDevice(context: Mocha.Context, host: Host, kind: "vgic-v2" | "vgic-v3" | "vgic-its"): void {
+  const vm = host.keep(host.kvm.createVm());
+  if (!vm.offersDevice(kind)) skip(context, `the host has no ${kind}`);
+}
+
+/** What the contract says on this host's kernel. */
+export function onHost<T>(host: Host, byKernel: Readonly<Record<Kernel, T>>): T {
+  return byKernel[host.kernel];
+}
