@@ -1,0 +1,105 @@
+// KVM_SET_GUEST_DEBUG. Documentation/virt/kvm/api.rst 4.87.
+
+import assert from "node:assert/strict";
+import { elrEl1, pc, sysReg, x } from "../../lib/arm64/registers.js";
+import { pack, structs } from "../../lib/uapi/structs.js";
+import { addImmediate, branch, brk, load, nop } from "../support/assemble.js";
+import { onEveryBackend } from "../support/backends.js";
+import { DEVICE, finish, loadWords, makeGuest, RAM, runToExit, runToFinish, runToMmio } from "../support/guest.js";
+import { assertRefused } from "../support/refusal.js";
+
+const [EC_BREAKPOINT, EC_STEP, EC_WATCHPOINT, EC_BRK] = [0x30n, 0x32n, 0x34n, 0x3cn]; // as taken from a lower exception level
+const ENABLED_AT_EL1 = 0x1e7n; // BAS: all four bytes; PMC: EL1 and EL0; E
+
+onEveryBackend("guest debug", (host) => {
+  it("a single step is one instruction, then an exit", async () => {
+    const { cpu } = makeGuest(host, [addImmediate(0, 0, 1), addImmediate(0, 0, 1), branch(8), nop, ...finish]);
+    cpu.setGuestDebug({ singleStep: true });
+    const at: bigint[] = [];
+    for (const _ of [1, 2, 3]) {
+      const exit = await runToExit(cpu);
+      assert.deepEqual([exit.reason, exit.reason === "debug" && exit.syndrome >> 26n], ["debug", EC_STEP]);
+      at.push(cpu.getReg(pc));
+    }
+    assert.deepEqual([at, cpu.getReg(x(0))], [[RAM + 4n, RAM + 8n, RAM + 16n], 2n]);
+  });
+
+  it("turned off, the guest runs on", async () => {
+    const { cpu } = makeGuest(host, [nop, nop, nop, ...finish]);
+    cpu.setGuestDebug({ singleStep: true });
+    await runToExit(cpu);
+    cpu.setGuestDebug();
+    await runToFinish(cpu);
+  });
+
+  it("a step over an MMIO load is an MMIO exit, completed by the next run", async () => {
+    const { cpu } = makeGuest(host, [load(4, 0, 1), nop, ...finish]);
+    cpu.setReg(x(1), DEVICE);
+    cpu.setGuestDebug({ singleStep: true });
+    const exit = await runToMmio(cpu);
+    exit.data.fill(1);
+    const next = await runToExit(cpu);
+    assert.equal(next.reason, "debug");
+    assert.equal(cpu.getReg(x(0)), 0x0101_0101n);
+  });
+
+  it("BRK exits when software breakpoints are wanted, at the BRK, with its immediate", async () => {
+    const { cpu } = makeGuest(host, [nop, brk(0x123), ...finish]);
+    cpu.setGuestDebug({ softwareBreakpoints: true });
+    const exit = await runToExit(cpu);
+    assert.equal(exit.reason, "debug");
+    assert.deepEqual([exit.syndrome >> 26n, exit.syndrome & 0xffffn, cpu.getReg(pc)], [EC_BRK, 0x123n, RAM + 4n]);
+    cpu.setReg(pc, RAM + 8n);
+    await runToFinish(cpu);
+  });
+
+  it("BRK is the guest's own when they are not", async () => {
+    const { cpu, ram } = makeGuest(host, [brk(0x123)]);
+    loadWords(ram, 0xa00, finish);
+    cpu.setReg(sysReg("VBAR_EL1"), RAM + 0x800n);
+    await runToFinish(cpu);
+    assert.deepEqual([cpu.getReg(sysReg("ESR_EL1")), cpu.getReg(elrEl1)], [0xf200_0123n, RAM]);
+  });
+
+  it("a hardware breakpoint exits before its instruction", async () => {
+    const { cpu } = makeGuest(host, [nop, nop, addImmediate(0, 0, 1), ...finish]);
+    cpu.setGuestDebug({ breakpoints: [{ control: ENABLED_AT_EL1, value: RAM + 8n }] });
+    const exit = await runToExit(cpu);
+    assert.equal(exit.reason, "debug");
+    assert.deepEqual([exit.syndrome >> 26n, cpu.getReg(pc), cpu.getReg(x(0))], [EC_BREAKPOINT, RAM + 8n, 0n]);
+  });
+
+  it("a watchpoint exits with the address of the access", async () => {
+    const { cpu } = makeGuest(host, [nop, load(8, 0, 1), ...finish]);
+    cpu.setReg(x(1), RAM + 0x1000n);
+    const control = 1n | (3n << 1n) | (3n << 3n) | (0xffn << 5n); // E, EL1 and EL0, loads and stores, 8 bytes
+    cpu.setGuestDebug({ watchpoints: [{ control, value: RAM + 0x1000n }] });
+    const exit = await runToExit(cpu);
+    assert.equal(exit.reason, "debug");
+    assert.deepEqual([exit.syndrome >> 26n, exit.address, cpu.getReg(pc)], [EC_WATCHPOINT, RAM + 0x1000n, RAM + 4n]);
+  });
+
+  it("what it sets is not in the guest's own debug registers", () => {
+    const { cpu } = makeGuest(host);
+    cpu.setGuestDebug({ breakpoints: [{ control: ENABLED_AT_EL1, value: RAM }] });
+    assert.deepEqual([cpu.getReg(sysReg("DBGBVR0_EL1")), cpu.getReg(sysReg("DBGBCR0_EL1"))], [0n, 0n]);
+    assert.equal(cpu.getReg(sysReg("MDSCR_EL1")), 0n);
+  });
+
+  it("works before INIT", () => {
+    host.keep(host.keep(host.kvm.createVm()).createVcpu()).setGuestDebug({ singleStep: true });
+  });
+
+  it("control bits that do not exist are EINVAL", () => {
+    const fd = host.keep(host.kvm.createVm()).fd.createVcpu(0);
+    for (const control of [4, 8, 1 << 18, 0x8000_0000]) {
+      assertRefused("EINVAL", () => fd.setGuestDebug(pack(structs.kvm_guest_debug, { control })));
+    }
+    fd.close();
+  });
+
+  it("there are at least 2 breakpoints and 1 watchpoint", () => {
+    assert.ok(host.kvm.has("GUEST_DEBUG_HW_BPS") >= 2);
+    assert.ok(host.kvm.has("GUEST_DEBUG_HW_WPS") >= 1);
+  });
+});
