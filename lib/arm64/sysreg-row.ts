@@ -131,8 +131,10 @@ export interface SysReg<N extends string = string> {
   readonly guest: PerKernel<GuestBehaviour>;
   /** The kernels that list the register when `when` holds; empty: only guests see it. */
   readonly kernels: readonly Kernel[];
-  /** All of these must hold. */
+  /** All of these must hold for KVM to have the id. */
   readonly when: PerKernel<readonly Condition[]>;
+  /** All of these must hold, or a guest's access is UNDEFINED. */
+  readonly guestWhen: readonly Condition[];
   readonly access: PerKernel<AccessClass>;
   readonly reset: PerKernel<Reset>;
   /** Bits that MSR changes; the rest keep their reset value. */
@@ -160,6 +162,7 @@ export function row<const N extends string>(
   kernels: readonly Kernel[],
   said: Said = {},
 ): SysReg<N> {
+  const when = said.when ?? NEVER;
   return {
     name,
     encoding,
@@ -168,7 +171,8 @@ export function row<const N extends string>(
     el2: said.el2 ?? el1,
     guest: said.guest ?? "plain",
     kernels,
-    when: said.when ?? NEVER,
+    when,
+    guestWhen: said.guestWhen ?? onKernel(when, "7.2"),
     access: said.access ?? (kernels.length > 0 ? "raw" : "none"),
     reset: said.reset ?? "none",
     guestWritable: said.guestWritable ?? ALL_BITS,

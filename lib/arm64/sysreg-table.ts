@@ -15,7 +15,7 @@ const debugRegs = [
   //     name                    op0 op1 CRn CRm op2
   ...family("DBGBVR#_EL1", 16, (n) => [2, 0, 0, n, 4], "rw", EVERY, { access: "debug", reset: 0n }),
   ...family("DBGBCR#_EL1", 16, (n) => [2, 0, 0, n, 5], "rw", EVERY, { access: "debug", reset: 0n }),
-  ...family("DBGWVR#_EL1", 16, (n) => [2, 0, 0, n, 6], "rw", EVERY, { access: "debug", reset: 0n }),
+  ...family("DBGWVR#_EL1", 16, (n) => [2, 0, 0, n, 6], "rw", EVERY, { access: "debug", reset: 0n, guestWritable: 0xffff_ffff_ffff_fffcn }),
   ...family("DBGWCR#_EL1", 16, (n) => [2, 0, 0, n, 7], "rw", EVERY, { access: "debug", reset: 0n }),
   row("OSDTRRX_EL1",        [2, 0,  0,  0, 2], "rw", NEVER, { guest: "undefined" }),
   row("MDCCINT_EL1",        [2, 0,  0,  2, 0], "rw", EVERY, { reset: 0n }),
@@ -157,7 +157,7 @@ const idRegs = [
 const PTRAUTH_KEY: Said = { when: ["PTRAUTH"], reset: "unknown" };
 const MTE: Said = { when: ["MTE"], reset: "unknown" };
 
-/** 6.12 lists it whether or not the CPU has the feature. */
+/** 6.12 lists it whether or not the CPU has the feature; guests need the feature on every kernel. */
 const whenS1PIE = { "6.1": [], "6.12": [], "7.2": ["S1PIE"] } as const;
 const whenTCRX = { "6.1": [], "6.12": [], "7.2": ["TCRX"] } as const;
 
@@ -250,7 +250,7 @@ const el1Regs = [
   row("TPIDR_EL1",       [3, 0, 13,  0, 4], "rw", EVERY,      { reset: "unknown" }),
   row("ACCDATA_EL1",     [3, 0, 13,  0, 5], "rw", NEVER,      { when: ["LS64_ACCDATA"], guest: "undefined" }),
   row("SCXTNUM_EL1",     [3, 0, 13,  0, 7], "rw", NEVER,      { when: ["CSV2_2"], guest: "undefined" }),
-  row("CSSELR_EL1",      [3, 2,  0,  0, 0], "rw", EVERY,      { reset: "unknown", guestWritable: 0xfn }),
+  row("CSSELR_EL1",      [3, 2,  0,  0, 0], "rw", EVERY,      { reset: "unknown" }),
   row("RNDR",            [3, 3,  2,  4, 0], "r",  NEVER,      { when: ["RNDR"], el0: "r" }),
   row("RNDRRS",          [3, 3,  2,  4, 1], "r",  NEVER,      { when: ["RNDR"], el0: "r" }),
   row("SVCR",            [3, 3,  4,  2, 2], "rw", NEVER,      { when: ["SME"], el0: "rw", guest: "undefined" }),
@@ -302,8 +302,10 @@ const specialRegs = [
 const EL0_RW: Said = { when: ["PMU"], el0: "rw" };
 const COUNTERS: Said = { when: ["PMU"], access: "pmreg", reset: "counters" };
 const COUNTERS_EL0: Said = { ...COUNTERS, el0: "rw" };
-const EVENT_TYPE: Said = { ...EL0_RW, reset: UNKNOWN & 0xc800_ffffn };
-const EVENT_COUNT: Said = { ...EL0_RW, access: "evcntr", reset: "unknown-32", guestWritable: 0xffff_ffffn };
+/** P, U, NSH and the number of the event. */
+const EVENT_BITS = 0xc800_ffffn;
+const EVENT_TYPE: Said = { ...EL0_RW, reset: UNKNOWN & EVENT_BITS, guestWritable: EVENT_BITS };
+const EVENT_COUNT: Said = { ...EL0_RW, access: "evcntr", reset: "unknown-32" };
 const AMU: Said = { when: ["AMU"], el0: "rw", guest: "undefined" };
 
 // biome-ignore format: table
@@ -312,7 +314,7 @@ const pmuRegs = [
   row("PMINTENSET_EL1",    [3, 0,  9, 14, 1], "rw", EVERY, COUNTERS),
   row("PMINTENCLR_EL1",    [3, 0,  9, 14, 2], "rw", EVERY, COUNTERS),
   row("PMMIR_EL1",         [3, 0,  9, 14, 6], "r",  NEVER, { when: ["PMU"], guest: "raz-wi", reset: 0n }),
-  row("PMCR_EL0",          [3, 3,  9, 12, 0], "rw", EVERY, { ...EL0_RW, access: "pmcr", reset: "pmcr" }),
+  row("PMCR_EL0",          [3, 3,  9, 12, 0], "rw", EVERY, { ...EL0_RW, access: "pmcr", reset: "pmcr", guestWritable: 0xf9n }),
   row("PMCNTENSET_EL0",    [3, 3,  9, 12, 1], "rw", EVERY, COUNTERS_EL0),
   row("PMCNTENCLR_EL0",    [3, 3,  9, 12, 2], "rw", EVERY, COUNTERS_EL0),
   row("PMOVSCLR_EL0",      [3, 3,  9, 12, 3], "rw", EVERY, COUNTERS_EL0),
@@ -327,7 +329,7 @@ const pmuRegs = [
   row("PMOVSSET_EL0",      [3, 3,  9, 14, 3], "rw", EVERY, COUNTERS_EL0),
   ...family("PMEVCNTR#_EL0", 31, (n) => [3, 3, 14, 8 + (n >> 3), n & 7], "rw", EVERY, EVENT_COUNT),
   ...family("PMEVTYPER#_EL0", 31, (n) => [3, 3, 14, 12 + (n >> 3), n & 7], "rw", EVERY, EVENT_TYPE),
-  row("PMCCFILTR_EL0",     [3, 3, 14, 15, 7], "rw", EVERY, { ...EL0_RW, reset: 0n }),
+  row("PMCCFILTR_EL0",     [3, 3, 14, 15, 7], "rw", EVERY, { ...EL0_RW, reset: 0n, guestWritable: EVENT_BITS }),
 ];
 
 // biome-ignore format: table

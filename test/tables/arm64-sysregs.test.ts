@@ -111,6 +111,13 @@ describe("the table of system registers", () => {
     );
   });
 
+  it("asks of a guest what 7.2 asks of a VMM", () => {
+    const wrong = sysRegs.filter((reg) => reg.guestWhen !== onKernel(reg.when, "7.2"));
+    assert.deepEqual(wrong.map(describeRow), []);
+    assert.deepEqual(sysRegByName("TCR2_EL1").guestWhen, ["TCRX"]);
+    assert.deepEqual(onKernel(sysRegByName("TCR2_EL1").when, "6.12"), []);
+  });
+
   it("gives an access class to the registers that a kernel lists, and to no others", () => {
     const wrong = sysRegs.filter((reg) =>
       reg.kernels.length === 0
