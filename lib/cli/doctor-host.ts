@@ -32,6 +32,15 @@ function deviceOf(): Host["device"] {
   }
 }
 
+/** Containers often run under a number that has no name. */
+function userName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return `user ${process.getuid?.() ?? "?"}`;
+  }
+}
+
 function groupNames(): Map<number, string> {
   const lines = readText("/etc/group")?.split("\n") ?? [];
   return new Map(lines.map((line) => line.split(":")).map(([name = "", , gid]) => [Number(gid), name]));
@@ -48,14 +57,13 @@ function hypervisorOf(): string | undefined {
 }
 
 export function lookAtHost(): Host {
-  const user = userInfo();
   return {
     platform: process.platform,
     arch: process.arch,
     release: release(),
     device: deviceOf(),
     openError: errnoOf(() => closeSync(openSync(DEVICE, "r+"))),
-    user: { name: user.username, groups: [process.getegid?.() ?? -1, ...(process.getgroups?.() ?? [])] },
+    user: { name: userName(), groups: [process.getegid?.() ?? -1, ...(process.getgroups?.() ?? [])] },
     groupNames: groupNames(),
     kernelHasKvm: existsSync("/sys/devices/virtual/misc/kvm") || / kvm$/m.test(readText("/proc/misc") ?? ""),
     hypervisor: hypervisorOf(),

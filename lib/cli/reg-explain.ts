@@ -117,7 +117,8 @@ export function describeRegister({ id, value }: Question): Description {
   const summary = summaryOf(name, value);
   const described = fields.map((field): FieldDescription => {
     const part = (value & maskOf(field)) >> BigInt(field.lsb);
-    const meaning = idMeaning(name, field.name, Number(part));
+    const meaning =
+      field.name === "EC" && isSyndrome(name) ? decodeEsr(value).name : idMeaning(name, field.name, Number(part));
     return { ...placeOf(field), value: part, ...(meaning !== undefined && { meaning }) };
   });
   return {
