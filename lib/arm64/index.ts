@@ -10,7 +10,6 @@ export * from "./legacy.js";
 export * from "./midr.js";
 export * from "./pstate.js";
 export * from "./reg-id.js";
-export * from "./reg-value.js";
 export * from "./registers.js";
 export * from "./sve.js";
 export type {

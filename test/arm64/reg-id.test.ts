@@ -1,9 +1,8 @@
 import assert from "node:assert/strict";
-import type { RegBits, RegId } from "../../lib/arm64/index.js";
+import type { RegId } from "../../lib/arm64/index.js";
 import {
   bitsOf,
   bytesOf,
-  bytesOfValue,
   ccsidr,
   elrEl1,
   firmware,
@@ -22,7 +21,6 @@ import {
   sysReg,
   sysRegEncoding,
   v,
-  valueOfBytes,
   x,
 } from "../../lib/arm64/index.js";
 
@@ -129,68 +127,4 @@ describe("register ids", () => {
   for (const [title, call, name, message] of refusals) {
     it(`${title} is a ${name} that names the argument`, () => assert.throws(call, { name, message }));
   }
-});
-
-describe("register values", () => {
-  it("are little-endian bytes", () => {
-    assert.deepEqual([...bytesOfValue(x(0), 0x0102_0304_0506_0708n)], [8, 7, 6, 5, 4, 3, 2, 1]);
-    assert.deepEqual([...bytesOfValue(fpcr, 0x0102_0304)], [4, 3, 2, 1]);
-    assert.equal(valueOfBytes(x(0), Uint8Array.of(8, 7, 6, 5, 4, 3, 2, 1)), 0x0102_0304_0506_0708n);
-    assert.equal(valueOfBytes(fpcr, Uint8Array.of(0xff, 0xff, 0xff, 0xff)), 0xffff_ffff);
-    assert.equal(valueOfBytes(regId(0x6000_0000_0000_0000n, 8), Uint8Array.of(0x80)), 0x80);
-    assert.equal(valueOfBytes(regId(0x6010_0000_0000_0000n, 16), Uint8Array.of(1, 0x80)), 0x8001);
-  });
-
-  it("above 64 bits are copied both ways", () => {
-    const bytes = Uint8Array.from({ length: 16 }, (_, i) => i);
-    const value = valueOfBytes(v(1), bytes);
-    assert.deepEqual(value, bytes);
-    bytes[0] = 99;
-    assert.equal(value[0], 0);
-    const buffer = Buffer.from(bytes);
-    const copied = valueOfBytes(v(1), buffer);
-    buffer[1] = 99;
-    assert.deepEqual([copied.constructor, copied[1]], [Uint8Array, 1]);
-    const written = bytesOfValue(v(1), value);
-    value[0] = 42;
-    assert.equal(written[0], 0);
-  });
-
-  const wrong: readonly (readonly [
-    title: string,
-    id: RegId,
-    value: unknown,
-    type: "TypeError" | "RangeError",
-    words: RegExp,
-  ])[] = [
-    ["a number for 64 bits", sysReg("SCTLR_EL1"), 1, "TypeError", /^SCTLR_EL1 has 64 bits: its value is a bigint/],
-    ["a bigint for 32 bits", fpcr, 1n, "TypeError", /^FPCR has 32 bits: its value is a number/],
-    ["a bigint for 128 bits", v(3), 1n, "TypeError", /^v3 has 128 bits: its value is a Uint8Array/],
-    ["an array for 128 bits", v(3), [1], "TypeError", /^v3 has 128 bits/],
-    ["undefined", x(7), undefined, "TypeError", /^x7 has 64 bits/],
-    [
-      "too few bytes",
-      sve.p(2),
-      new Uint8Array(31),
-      "RangeError",
-      /^p2 slice 0 has 256 bits: its value has 32 bytes, got 31/,
-    ],
-    ["-1n", x(7), -1n, "RangeError", /^x7 has 64 bits/],
-    ["2n ** 64n", x(7), 1n << 64n, "RangeError", /^x7 has 64 bits/],
-    ["-1", fpsr, -1, "RangeError", /^FPSR has 32 bits/],
-    ["2 ** 32", fpsr, 2 ** 32, "RangeError", /^FPSR has 32 bits/],
-    ["NaN", fpsr, Number.NaN, "RangeError", /^FPSR has 32 bits/],
-    ["0.5", fpsr, 0.5, "RangeError", /^FPSR has 32 bits/],
-  ];
-  for (const [title, id, value, name, message] of wrong) {
-    it(`${title} is a ${name} that names the register`, () =>
-      assert.throws(() => bytesOfValue(id as RegId<RegBits>, value as Untyped), { name, message }));
-  }
-
-  it("cannot be read from too few bytes", () => {
-    assert.throws(() => valueOfBytes(x(7), new Uint8Array(7)), {
-      name: "RangeError",
-      message: /^x7 has 8 bytes, got 7/,
-    });
-  });
 });

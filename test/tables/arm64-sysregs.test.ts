@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import type { AccessClass, GuestAccess, Kernel, SysReg } from "../../lib/arm64/index.js";
+import type { AccessClass, Condition, GuestAccess, Kernel, SysReg } from "../../lib/arm64/index.js";
 import {
   formatEncoding,
   kernels,
@@ -15,9 +15,9 @@ import {
   unpackEncoding,
 } from "../../lib/arm64/index.js";
 
-/** What kernels list: one id and one name a line. */
-function listed(kernel: Kernel): { id: bigint; name: string }[] {
-  const text = readFileSync(new URL(`../../../test/arm64/lists/${kernel}.txt`, import.meta.url), "utf8");
+/** The lines of a list of registers: an id and a name each. */
+function list(file: string): { id: bigint; name: string }[] {
+  const text = readFileSync(new URL(`../../../test/${file}.txt`, import.meta.url), "utf8");
   return text
     .split("\n")
     .filter((line) => line !== "" && !line.startsWith("#"))
@@ -28,6 +28,18 @@ function listed(kernel: Kernel): { id: bigint; name: string }[] {
 }
 
 const since: Readonly<Record<Kernel, string>> = { "6.1": "EVERY", "6.12": "SINCE_6_12", "7.2": "SINCE_7_2" };
+
+/** What a kernel can list, whatever the vCPU. */
+const listed = (kernel: Kernel) => list(`arm64/lists/${kernel}`);
+
+/** What real kernels listed, and the features of the vCPUs that they listed it for. */
+const captured: Readonly<Record<string, readonly Condition[]>> = {
+  "no-feature": [],
+  pmu: ["PMU"],
+  ptrauth: ["PTRAUTH"],
+  sve: ["SVE"],
+  all: ["PMU", "PTRAUTH", "SVE"],
+};
 
 /** The row to paste, with the least that can be known. */
 function pasteable(name: string, id: bigint, kernel: Kernel): string {
@@ -85,6 +97,21 @@ describe("the table of system registers", () => {
       const wrong = sysRegs.filter((reg) => reg.kernels.includes(kernel) && !ids.has(sysRegId(reg)));
       assert.deepEqual(wrong.map(describeRow), []);
     });
+  }
+
+  for (const kernel of kernels) {
+    for (const [features, conditions] of Object.entries(captured)) {
+      it(`lists what a real ${kernel} lists for a vCPU with ${features}`, () => {
+        const real = list(`contract/blessed/${kernel}-${features}`)
+          .map(({ id }) => id)
+          .filter((id) => id >> 16n === 0x6030_0000_0013n);
+        const ours = sysRegs
+          .filter((reg) => reg.kernels.includes(kernel))
+          .filter((reg) => onKernel(reg.when, kernel).every((condition) => conditions.includes(condition)))
+          .map((reg) => sysRegId(reg) as bigint);
+        assert.deepEqual(ours.toSorted(), real.toSorted());
+      });
+    }
   }
 
   it("counts as many registers of a plain vCPU as real kernels list", () => {
