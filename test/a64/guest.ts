@@ -14,6 +14,7 @@ export const RAM = 0x4000_0000n;
 const RAM_AT = 0x1_0000;
 
 export interface GuestOptions {
+  readonly memory?: WebAssembly.Memory;
   readonly ramBytes?: number;
   readonly readOnly?: readonly bigint[];
   readonly without?: readonly Feature[];
@@ -48,13 +49,13 @@ export class Guest {
   readonly memory: WebAssembly.Memory;
   readonly state: CpuState;
   readonly evaluator: Evaluator;
-  readonly bus: Bus & { generation: number; asked: string[] };
+  readonly bus: { generation: number; page: Bus["page"]; readonly asked: string[] };
   readonly ram: DataView;
 
   constructor(options: GuestOptions = {}) {
     const ramBytes = options.ramBytes ?? 0x1_0000;
     const pages = Math.ceil((RAM_AT + ramBytes) / 0x1_0000);
-    this.memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+    this.memory = options.memory ?? new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
     this.state = new CpuState(this.memory, 0);
     this.ram = new DataView(this.memory.buffer, RAM_AT, ramBytes);
     const asked: string[] = [];
