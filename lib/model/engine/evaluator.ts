@@ -1,10 +1,8 @@
 // The evaluator: Machine in plain TypeScript over the CPU state. The readable judge of the other engines, and the one
 // that steps single instructions. It runs EL0 and EL1; its caller is EL2.
 
-import { extract } from "../a64/bits.js";
 import type { Insn } from "../a64/insn.js";
 import type { AccessBytes, AtomicOperation, Barrier, Machine, MachineOn, PstateField, Width } from "../a64/machine.js";
-import { decodeA64 } from "../a64/table.js";
 import {
   Ec,
   exceptionReturn,
@@ -17,7 +15,9 @@ import {
 import { breakpointHit, type GuestDebug, noGuestDebug, stepSyndrome, watchpointHit } from "../cpu/guest-debug.js";
 import { Attention, type CpuState, cells, Pstate } from "../cpu/state.js";
 import { type SystemOutcome, SystemRegisters } from "../cpu/sysregs.js";
+import { AtomicMemory } from "./atomic-memory.js";
 import { crc32 } from "./crc32.js";
+import { DecodeCache } from "./decode-cache.js";
 import { type Faults, GuestMemory } from "./memory.js";
 import { Narrow } from "./narrow.js";
 import { type Bus, type Environment, type Stop, unwind } from "./stop.js";
@@ -29,16 +29,6 @@ const PC = cells.pc * 2;
 const MODE = cells.flags * 2;
 const NZCV = cells.flags * 2 + 1;
 const ATTENTION = cells.attention * 2;
-
-/** What a word means, ready to run. Words decode to the same thing wherever they stand, so the cache never goes stale. */
-interface Decoded {
-  readonly word: number;
-  readonly fields: Readonly<Record<string, number>>;
-  readonly run: (m: Machine, fields: Readonly<Record<string, number>>) => void;
-}
-
-const DECODED_BITS = 14;
-const NOTHING: Decoded = { word: -1, fields: {}, run: () => {} };
 
 /** CV and COND of the ISS of a trapped WFI or WFE: always. */
 const WFX_ISS = 0x1e0_0000;
@@ -54,9 +44,10 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean>, Faul
 
   private readonly w: Int32Array;
   private readonly memory: GuestMemory;
+  private readonly atomics: AtomicMemory;
   private readonly registers: SystemRegisters;
   private readonly environment: Environment;
-  private readonly decoded: Decoded[] = new Array<Decoded>(1 << DECODED_BITS).fill(NOTHING);
+  private readonly decoded: DecodeCache;
   /** The interface whose values nobody can look into. */
   private readonly opaque: Machine = this as unknown as Machine;
   private implemented: number;
@@ -72,13 +63,15 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean>, Faul
     this.w64 = new Wide(state);
     this.w32 = new Narrow(state, this.w64);
     this.memory = new GuestMemory(state, bus, this.w64, this, environment.unalignedDevice ?? "fault");
+    this.atomics = new AtomicMemory(state, bus, this.w64, this.memory);
     this.registers = new SystemRegisters(state, environment);
+    this.decoded = new DecodeCache(environment, (row, word) => this.lacks(row, word));
     this.implemented = this.pstateBits();
   }
 
   /** Forgets what was asked of `environment.promises`: the ID registers have changed. */
   idRegistersChanged(): void {
-    this.decoded.fill(NOTHING);
+    this.decoded.clear();
     this.implemented = this.pstateBits();
   }
 
@@ -154,9 +147,7 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean>, Faul
       const word = memory.fetch(PC);
       // Of lower priority than what may be wrong with the address (DDI 0487 D1.3.5).
       if (illegal) this.illegalState();
-      const slot = Math.imul(word, 0x9e37_79b1) >>> (32 - DECODED_BITS);
-      let insn = decoded[slot]!;
-      if (insn.word !== word) insn = this.decode(word, slot);
+      const insn = decoded.find(word);
       w64.begin();
       insn.run(this.opaque, insn.fields);
       if (this.jumped) {
@@ -171,30 +162,15 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean>, Faul
     }
   }
 
-  private decode(word: number, slot: number): Decoded {
-    const row = decodeA64(word >>> 0);
-    const fields = row === undefined ? {} : extract(row.encoding, word);
-    const decoded: Decoded = { word, fields, run: this.meaning(row, word) };
-    this.decoded[slot] = decoded;
-    return decoded;
-  }
-
-  private meaning(row: Insn | undefined, word: number): Decoded["run"] {
-    if (row === undefined || !row.needs.every((feature) => this.environment.promises(feature))) {
-      return (m) => m.undefined();
-    }
-    if (row.run !== null) return row.run;
-    const lacks: Stop = { kind: "lacks", word: word >>> 0, name: row.name };
+  /** An instruction that is promised and not there; floating point may be trapped before that shows. */
+  private lacks(row: Insn, word: number): void {
     const usesFp = row.needs.includes("FP") || row.needs.includes("AdvSIMD");
-    return () => {
-      if (usesFp && this.registers.fpTrapped()) {
-        this.exception(syndrome(Ec.fpAccess, WFX_ISS), null);
-        return;
-      }
-      this.executed--;
-      this.left++;
-      this.halt(lacks);
-    };
+    if (usesFp && this.registers.fpTrapped()) {
+      this.exception(syndrome(Ec.fpAccess, WFX_ISS), null);
+      return;
+    }
+    this.notExecuted();
+    this.halt({ kind: "lacks", word: word >>> 0, name: row.name });
   }
 
   /** Sees to the attention word. Interrupts that are masked leave it as it is. */
@@ -369,25 +345,25 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean>, Faul
     this.memory.storePair(bytes, address, first, second, access);
   }
   loadExclusive(bytes: AccessBytes, address: Cell, access: number): Cell {
-    return this.memory.loadExclusive(bytes, address, access);
+    return this.atomics.loadExclusive(bytes, address, access);
   }
   loadExclusivePair(bytes: 4 | 8, address: Cell, access: number): readonly [Cell, Cell] {
-    return this.memory.loadExclusivePair(bytes, address, access);
+    return this.atomics.loadExclusivePair(bytes, address, access);
   }
   storeExclusive(bytes: AccessBytes, address: Cell, value: Cell, access: number): number {
-    return this.memory.storeExclusive(bytes, address, value, access);
+    return this.atomics.storeExclusive(bytes, address, value, access);
   }
   storeExclusivePair(bytes: 4 | 8, address: Cell, first: Cell, second: Cell, access: number): number {
-    return this.memory.storeExclusivePair(bytes, address, first, second, access);
+    return this.atomics.storeExclusivePair(bytes, address, first, second, access);
   }
   clearExclusive(): void {
     this.state.clearExclusive();
   }
   atomic(op: AtomicOperation, bytes: AccessBytes, address: Cell, value: Cell, access: number): Cell {
-    return this.memory.atomic(op, bytes, address, value, access);
+    return this.atomics.atomic(op, bytes, address, value, access);
   }
   compareAndSwap(bytes: AccessBytes, address: Cell, expected: Cell, desired: Cell, access: number): Cell {
-    return this.memory.compareAndSwap(bytes, address, expected, desired, access);
+    return this.atomics.compareAndSwap(bytes, address, expected, desired, access);
   }
   compareAndSwapPair(
     bytes: 4 | 8,
@@ -396,7 +372,7 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean>, Faul
     desired: readonly [Cell, Cell],
     access: number,
   ): readonly [Cell, Cell] {
-    return this.memory.compareAndSwapPair(bytes, address, expected, desired, access);
+    return this.atomics.compareAndSwapPair(bytes, address, expected, desired, access);
   }
   barrier(kind: Barrier): void {
     // A locked read-modify-write of a private word orders everything on every host; ISB and SB order nothing that this

@@ -5,9 +5,9 @@
 // does as QEMU before 9.0 does. FEAT_LSE2 changes nothing for Device memory. All of it is decided in `mustAlign`.
 
 import { ISS_BITS, ORDERED, READ_WRITE } from "../a64/access.js";
-import type { AccessBytes, AtomicOperation } from "../a64/machine.js";
+import type { AccessBytes } from "../a64/machine.js";
 import { Fsc } from "../cpu/exceptions.js";
-import { type CpuState, cells } from "../cpu/state.js";
+import type { CpuState } from "../cpu/state.js";
 import type { Bus } from "./stop.js";
 import type { Cell, Wide } from "./wide.js";
 
@@ -49,10 +49,11 @@ export class GuestMemory {
   private readonly w: Int32Array;
   private readonly q: BigUint64Array;
   private buffer: ArrayBufferLike;
-  private m8!: Uint8Array;
-  private m16!: Uint16Array;
-  private m32!: Int32Array;
-  private m64!: BigUint64Array;
+  /** The whole shared memory; new ones when it has grown. */
+  m8!: Uint8Array;
+  m16!: Uint16Array;
+  m32!: Int32Array;
+  m64!: BigUint64Array;
   private generation: number;
   /** log2 of the first address beyond ID_AA64MMFR0_EL1.PARange. */
   private physicalBits = 48n;
@@ -173,179 +174,13 @@ export class GuestMemory {
     this.m8.fill(0, offset, offset + bytes);
   }
 
-  /** Offset in the memory of an aligned access that both reads and writes. */
-  private locate(address: Cell, bytes: number, access: number): number {
+  /** Offset of an aligned access that reads, writes or does both; it may fault. */
+  locate(address: Cell, bytes: number, access: number, mode: "read" | "write" | "both"): number {
     const lo = this.w[address]!;
     const hi = this.w[address + 1]!;
-    this.prepareRead(lo, hi, bytes, access | ORDERED);
-    this.prepareWrite(lo, hi, bytes, access | ORDERED);
-    return this.offset(this.writes, lo);
-  }
-
-  loadExclusive(bytes: AccessBytes, address: Cell, access: number): Cell {
-    const value = this.load(bytes, address, access | ORDERED);
-    this.monitor(bytes, address, value, value);
-    return value;
-  }
-
-  loadExclusivePair(bytes: 4 | 8, address: Cell, access: number): readonly [Cell, Cell] {
-    const lo = this.w[address]!;
-    this.prepareRead(lo, this.w[address + 1]!, bytes * 2, access | ORDERED);
-    const offset = this.offset(this.reads, lo);
-    const first = this.wide.temporary();
-    const second = this.wide.temporary();
-    if (bytes === 4) {
-      const both = this.m64[offset / 8]!;
-      this.q[first >> 1] = both & 0xffff_ffffn;
-      this.q[second >> 1] = both >> 32n;
-    } else {
-      this.underPairLock(() => {
-        this.q[first >> 1] = this.m64[offset / 8]!;
-        this.q[second >> 1] = this.m64[offset / 8 + 1]!;
-      });
-    }
-    this.monitor(bytes * 2, address, first, second);
-    return [first, second];
-  }
-
-  storeExclusive(bytes: AccessBytes, address: Cell, value: Cell, access: number): number {
-    return this.exclusively(bytes, address, access, (offset, expected) => {
-      const wanted = this.q[value >> 1]!;
-      return this.exchange(offset, bytes, expected[0], wanted) === expected[0];
-    });
-  }
-
-  storeExclusivePair(bytes: 4 | 8, address: Cell, first: Cell, second: Cell, access: number): number {
-    return this.exclusively(bytes * 2, address, access, (offset, expected) => {
-      const a = this.q[first >> 1]!;
-      const b = this.q[second >> 1]!;
-      if (bytes === 8) {
-        const old = this.exchangePair(offset, expected, [a, b]);
-        return old[0] === expected[0] && old[1] === expected[1];
-      }
-      const was = expected[0] | (expected[1] << 32n);
-      return (
-        Atomics.compareExchange(this.m64, offset / 8, was, (a & 0xffff_ffffn) | ((b & 0xffff_ffffn) << 32n)) === was
-      );
-    });
-  }
-
-  /** 0 if the monitor covers this access and `store`, given what was read, did write. Opens the monitor. */
-  private exclusively(
-    bytes: number,
-    address: Cell,
-    access: number,
-    store: (offset: number, expected: readonly [bigint, bigint]) => boolean,
-  ): number {
-    const { w, q } = this;
-    const monitor = cells.monitor * 2;
-    const covered = w[monitor] === bytes && w[monitor + 2] === w[address] && w[monitor + 3] === w[address + 1];
-    if (!covered) {
-      if ((w[address]! & (bytes - 1)) !== 0) this.alignmentFault(w[address]!, w[address + 1]!, access, true);
-      w[monitor] = 0;
-      return 1;
-    }
-    this.prepareWrite(w[address]!, w[address + 1]!, bytes, access | ORDERED);
-    const done = store(this.offset(this.writes, w[address]!), [q[cells.monitor + 2]!, q[cells.monitor + 3]!]);
-    w[monitor] = 0;
-    return done ? 0 : 1;
-  }
-
-  private monitor(bytes: number, address: Cell, first: Cell, second: Cell): void {
-    const { w, q } = this;
-    w[cells.monitor * 2] = bytes;
-    q[cells.monitor + 1] = q[address >> 1]!;
-    q[cells.monitor + 2] = q[first >> 1]!;
-    q[cells.monitor + 3] = q[second >> 1]!;
-  }
-
-  atomic(op: AtomicOperation, bytes: AccessBytes, address: Cell, value: Cell, access: number): Cell {
-    const offset = this.locate(address, bytes, access | READ_WRITE);
-    const bits = bytes * 8;
-    const operand = BigInt.asUintN(bits, this.q[value >> 1]!);
-    for (;;) {
-      const old = this.atomicLoad(offset, bytes);
-      if (this.exchange(offset, bytes, old, combine(op, bits, old, operand)) === old) return this.wide.constant(old);
-    }
-  }
-
-  compareAndSwap(bytes: AccessBytes, address: Cell, expected: Cell, desired: Cell, access: number): Cell {
-    const offset = this.locate(address, bytes, access | READ_WRITE);
-    const wanted = BigInt.asUintN(bytes * 8, this.q[expected >> 1]!);
-    return this.wide.constant(this.exchange(offset, bytes, wanted, this.q[desired >> 1]!));
-  }
-
-  compareAndSwapPair(
-    bytes: 4 | 8,
-    address: Cell,
-    expected: readonly [Cell, Cell],
-    desired: readonly [Cell, Cell],
-    access: number,
-  ): readonly [Cell, Cell] {
-    const offset = this.locate(address, bytes * 2, access | READ_WRITE);
-    const [e0, e1] = [this.q[expected[0] >> 1]!, this.q[expected[1] >> 1]!];
-    const [d0, d1] = [this.q[desired[0] >> 1]!, this.q[desired[1] >> 1]!];
-    if (bytes === 8) {
-      const [a, b] = this.exchangePair(offset, [e0, e1], [d0, d1]);
-      return [this.wide.constant(a), this.wide.constant(b)];
-    }
-    const low = 0xffff_ffffn;
-    const old = Atomics.compareExchange(
-      this.m64,
-      offset / 8,
-      (e0 & low) | ((e1 & low) << 32n),
-      (d0 & low) | ((d1 & low) << 32n),
-    );
-    return [this.wide.constant(old & low), this.wide.constant(old >> 32n)];
-  }
-
-  private atomicLoad(offset: number, bytes: number): bigint {
-    if (bytes === 8) return Atomics.load(this.m64, offset / 8);
-    if (bytes === 4) return BigInt(Atomics.load(this.m32, offset >>> 2) >>> 0);
-    return BigInt(bytes === 1 ? Atomics.load(this.m8, offset) : Atomics.load(this.m16, offset >>> 1));
-  }
-
-  /** Compare and exchange of an aligned word of 1 to 8 bytes; gives what was there. */
-  private exchange(offset: number, bytes: number, expected: bigint, desired: bigint): bigint {
-    if (bytes === 8) return Atomics.compareExchange(this.m64, offset / 8, expected, desired);
-    const was = Number(BigInt.asIntN(32, expected));
-    const next = Number(BigInt.asIntN(32, desired));
-    if (bytes === 4) return BigInt(Atomics.compareExchange(this.m32, offset >>> 2, was, next) >>> 0);
-    return BigInt(
-      bytes === 1
-        ? Atomics.compareExchange(this.m8, offset, was, next)
-        : Atomics.compareExchange(this.m16, offset >>> 1, was, next),
-    );
-  }
-
-  private exchangePair(
-    offset: number,
-    expected: readonly [bigint, bigint],
-    desired: readonly [bigint, bigint],
-  ): readonly [bigint, bigint] {
-    return this.underPairLock(() => {
-      const at = offset / 8;
-      const old = [this.m64[at]!, this.m64[at + 1]!] as const;
-      if (old[0] === expected[0] && old[1] === expected[1]) {
-        this.m64[at] = desired[0];
-        this.m64[at + 1] = desired[1];
-      }
-      return old;
-    });
-  }
-
-  // JavaScript has no atomic access of 128 bits. Those of different CPUs exclude each other here; a plain store of
-  // another CPU into one half in the same instant is not excluded.
-  private underPairLock<T>(body: () => T): T {
-    const lock = this.bus.pairLock;
-    if (lock === undefined) return body();
-    const at = lock >>> 2;
-    while (Atomics.compareExchange(this.m32, at, 0, 1) !== 0);
-    try {
-      return body();
-    } finally {
-      Atomics.store(this.m32, at, 0);
-    }
+    if (mode !== "write") this.prepareRead(lo, hi, bytes, access | ORDERED);
+    if (mode !== "read") this.prepareWrite(lo, hi, bytes, access | ORDERED);
+    return this.offset(mode === "read" ? this.reads : this.writes, lo);
   }
 
   /** Offset of a byte whose page is in the cache. */
@@ -462,7 +297,7 @@ export class GuestMemory {
     return high === 1 ? address | (0xffn << 56n) : address & ~(0xffn << 56n);
   }
 
-  private alignmentFault(lo: number, hi: number, access: number, write: boolean): never {
+  alignmentFault(lo: number, hi: number, access: number, write: boolean): never {
     // Where the read of an atomic faults as well, WnR is 0.
     const wnr = write && (access & READ_WRITE) === 0 ? 1 << 6 : 0;
     this.faults.stage1Data(join(lo, hi), Fsc.alignment, wnr);
@@ -492,30 +327,6 @@ export class GuestMemory {
     const carried = at >>> 0 < lo >>> 0 ? (hi + 1) | 0 : hi;
     this.dataPage(cache, at, carried, 1, 0, write);
     return this.offset(cache, at);
-  }
-}
-
-function combine(op: AtomicOperation, bits: number, old: bigint, operand: bigint): bigint {
-  const signed = (v: bigint) => BigInt.asIntN(bits, v);
-  switch (op) {
-    case "add":
-      return BigInt.asUintN(bits, old + operand);
-    case "clear":
-      return BigInt.asUintN(bits, old & ~operand);
-    case "eor":
-      return old ^ operand;
-    case "set":
-      return old | operand;
-    case "smax":
-      return signed(old) > signed(operand) ? old : operand;
-    case "smin":
-      return signed(old) < signed(operand) ? old : operand;
-    case "umax":
-      return old > operand ? old : operand;
-    case "umin":
-      return old < operand ? old : operand;
-    case "swap":
-      return operand;
   }
 }
 
