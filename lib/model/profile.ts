@@ -67,23 +67,11 @@ const table = {
   /** Timers whose INTID is an attribute of the vCPU: virtual, physical, and those of EL2. */
   timerAttributes:             [ 2,           4,           4           ],
   psciVersion:                 [ 0x1_0001,    0x1_0001,    0x1_0003    ],
-  /** Limits of the firmware feature bitmaps, in the order of their ids. */
-  firmwareBitmapLimits:        [ [1n, 1n, 3n], [1n, 1n, 3n], [1n, 1n, 3n, 3n] ],
-  /** What the bitmaps are before anybody writes them. */
-  firmwareBitmapDefaults:      [ [1n, 1n, 3n], [1n, 1n, 3n], [1n, 1n, 3n, 0n] ],
   /** A signed load from MMIO comes back extended by its sign; before, the extension is undone by a mask. */
   mmioSignExtends:             [ false,       false,       true        ],
 } as const satisfies Record<string, readonly [unknown, unknown, unknown]>;
 
-type Widen<T> = T extends number
-  ? number
-  : T extends bigint
-    ? bigint
-    : T extends boolean
-      ? boolean
-      : T extends readonly bigint[]
-        ? readonly bigint[]
-        : never;
+type Widen<T> = T extends number ? number : T extends bigint ? bigint : T extends boolean ? boolean : never;
 
 export type Switches = { readonly [K in keyof typeof table]: Widen<(typeof table)[K][number]> };
 

@@ -6,6 +6,7 @@ import { KVM_API_VERSION } from "../uapi/constants.js";
 import { PHYSICAL_BITS } from "./cpu/host.js";
 import { EventFds } from "./eventfd.js";
 import { checkExtension } from "./kvm/caps.js";
+import { initBitmaps } from "./kvm/firmware-regs.js";
 import { RUN_BYTES } from "./layout.js";
 import { type ModelOptions, makeProfile, type Profile } from "./profile.js";
 import { ModelVcpu } from "./vcpu.js";
@@ -53,7 +54,7 @@ export class ModelSystem implements SystemFd {
     if (!possible || ipaBits < LEAST_IPA_BITS || ipaBits > PHYSICAL_BITS) throw new Refused("EINVAL", "KVM_CREATE_VM");
     const vm = VmState.create(this.#profile);
     vm.put("ipaBits", ipaBits);
-    for (const [n, bits] of switches.firmwareBitmapDefaults.entries()) vm.putQuad("firmwareBitmaps", bits, n);
+    initBitmaps(vm);
     return new ModelVm(vm, this.#eventFds);
   }
 

@@ -1,5 +1,6 @@
 // One vCPU's block in the shared memory as every thread sees it.
 
+import { featureIdIndex } from "../arm64/feature-id-space.js";
 import type { Condition } from "../arm64/sysreg-row.js";
 import { type SysRegName, sysRegByName } from "../arm64/sysregs.js";
 import { Attention, CpuState, cells } from "./cpu/state.js";
@@ -36,12 +37,6 @@ const promisedBy: Partial<Record<Condition, readonly [SysRegName, number, number
   SPE: ["ID_AA64DFR0_EL1", 32, 1], SSBS: ["ID_AA64PFR1_EL1", 4, 2], TRF: ["ID_AA64DFR0_EL1", 40, 1],
   UAO: ["ID_AA64MMFR2_EL1", 4, 1], VHE: ["ID_AA64MMFR1_EL1", 8, 1],
 };
-
-/** Index of a feature ID register among the writable masks. */
-export function idIndex(name: SysRegName): number {
-  const [, op1, , crm, op2] = sysRegByName(name).encoding;
-  return (op1 === 3 ? 2 : op1) * 64 + crm * 8 + op2;
-}
 
 export class VcpuState {
   readonly vm: VmState;
@@ -100,7 +95,7 @@ export class VcpuState {
 
   /** An ID register of the VM, as this vCPU sees it. */
   idRegister(name: SysRegName): bigint {
-    return this.vm.quads[vmCells.idRegs + idIndex(name)]!;
+    return this.vm.quads[vmCells.idRegs + featureIdIndex(sysRegByName(name).encoding)]!;
   }
 
   /** Whether a condition of the table of system registers holds for this vCPU. */

@@ -1,9 +1,9 @@
 // The CPU of the host that the model plays: what "max" is. An ID register promises what the instruction table has,
 // nothing more; with SVE asked for, it promises FP, AdvSIMD and SVE for the sake of their ABI.
 
+import { decode, encode, type FieldedName, type FieldValues } from "../../arm64/fields.js";
 import type { SysRegName } from "../../arm64/sysregs.js";
 import type { Profile } from "../profile.js";
-import { idField, idValue } from "./id-fields.js";
 import { COUNTER_HZ } from "./timer.js";
 
 /** Implementer 0 is reserved for software: no real CPU is claimed to be here. */
@@ -16,15 +16,18 @@ const CLIDR = 0x0a20_0023n;
 export const BREAKPOINTS = 2;
 export const WATCHPOINTS = 2;
 
+/** Bit 31 of CTR_EL0 is RES1. */
+const CTR_RES1 = 1n << 31n;
+
 /** Size of the physical address space, and its code in ID_AA64MMFR0_EL1.PARange. */
 export const PHYSICAL_BITS = 48;
 const PARANGE_48 = 5;
 
 type Values = Readonly<Partial<Record<SysRegName, bigint>>>;
 
-const fields = (register: SysRegName, values: Readonly<Record<string, number>>): Values => ({
-  [register]: idValue(register, values),
-});
+function fields<N extends FieldedName & SysRegName>(register: N, values: Partial<FieldValues<N>>, rest = 0n): Values {
+  return { [register]: BigInt(encode(register, values)) | rest };
+}
 
 // biome-ignore format: table
 const integer: Values = {
@@ -34,13 +37,13 @@ const integer: Values = {
   ...fields("ID_AA64PFR0_EL1",  { EL0: 1, EL1: 1, EL2: 1, FP: 0xf, AdvSIMD: 0xf, RAS: 1, DIT: 1, CSV2: 1, CSV3: 1 }),
   ...fields("ID_AA64PFR1_EL1",  { SSBS: 2 }),
   ...fields("ID_AA64DFR0_EL1",  { DebugVer: 8, BRPs: BREAKPOINTS - 1, WRPs: WATCHPOINTS - 1, DoubleLock: 0xf }),
-  ...fields("ID_AA64ISAR0_EL1", { CRC32: 1, ATOMIC: 2, TS: 2, TLB: 2 }),
+  ...fields("ID_AA64ISAR0_EL1", { CRC32: 1, Atomic: 2, TS: 2, TLB: 2 }),
   ...fields("ID_AA64ISAR1_EL1", { DPB: 2, LRCPC: 2, SB: 1, SPECRES: 1 }),
-  ...fields("ID_AA64MMFR0_EL1", { PARANGE: PARANGE_48, ASIDBITS: 2, TGRAN64: 0xf }),
+  ...fields("ID_AA64MMFR0_EL1", { PARange: PARANGE_48, ASIDBits: 2, TGran64: 0xf }),
   ...fields("ID_AA64MMFR1_EL1", { PAN: 2, LO: 1, VMIDBits: 2, VH: 1, HPDS: 1 }),
   ...fields("ID_AA64MMFR2_EL1", { UAO: 1, CnP: 1, IDS: 1 }),
   // DIC is 0: the guest must invalidate the instruction cache after it wrote code.
-  ...fields("CTR_EL0",          { RES1: 1, IDC: 1, CWG: 4, ERG: 4, DminLine: 4, L1Ip: 3, IminLine: 4 }),
+  ...fields("CTR_EL0",          { IDC: 1, CWG: 4, ERG: 4, DminLine: 4, L1Ip: 3, IminLine: 4 }, CTR_RES1),
 };
 
 /** CCSIDR_EL1 of the host's caches by CSSELR_EL1: 32 KiB and 32 KiB of 4 ways, 256 KiB of 8 ways, lines of 64 bytes. */
@@ -61,7 +64,7 @@ export function hostValue(profile: Profile, register: SysRegName): bigint {
 }
 
 /** Whether EL0 can run AArch32. */
-export const HAS_AARCH32_EL0 = idField("ID_AA64PFR0_EL1", "EL0", integer.ID_AA64PFR0_EL1!) === 2;
+export const HAS_AARCH32_EL0 = decode("ID_AA64PFR0_EL1", integer.ID_AA64PFR0_EL1!).fields.EL0 === 2;
 
 const INSTRUCTION = 1n;
 const DATA = 2n;
@@ -69,8 +72,9 @@ const UNIFIED = 4n;
 
 /** The cache hierarchy that KVM makes up from CTR_EL0 (DDI 0487 D24.2.28, CLIDR_EL1). */
 export function madeUpClidr(ctr: bigint): bigint {
-  const needsClean = idField("CTR_EL0", "IDC", ctr) === 0;
-  const needsInvalidate = idField("CTR_EL0", "DIC", ctr) === 0;
+  const { IDC, DIC } = decode("CTR_EL0", ctr).fields;
+  const needsClean = IDC === 0;
+  const needsInvalidate = DIC === 0;
   const coherent = needsClean || !needsInvalidate ? 1n : 2n;
   let clidr = coherent << 24n;
   clidr |= needsClean ? DATA | (1n << 27n) | (1n << 21n) : UNIFIED << (3n * (coherent - 1n));

@@ -1,26 +1,31 @@
 // The feature ID registers of a VM: their limits, who may write what, and what the first run makes of them.
 // Documentation/virt/kvm/api.rst 4.68 (KVM_SET_ONE_REG of ID registers) and 4.139.
 
+import { FEATURE_ID_SPACE_SIZE, featureIdIndex } from "../../arm64/feature-id-space.js";
+import { acceptsIdValue, decode, encode } from "../../arm64/fields.js";
 import { onKernel } from "../../arm64/sysreg-row.js";
 import { type SysRegName, sysRegByName, sysRegs } from "../../arm64/sysregs.js";
 import type { ErrnoName } from "../../uapi/errno.js";
 import { VmCap, vmCells } from "../layout.js";
-import { Feature, idIndex, type VcpuState } from "../vcpu-state.js";
+import { Feature, type VcpuState } from "../vcpu-state.js";
 import type { VmState } from "../vm-state.js";
 import { HAS_AARCH32_EL0, hostValue } from "./host.js";
-import { accepts, idField, withIdField } from "./id-fields.js";
 
 const PMU_IMP_DEF = 15;
 const PMU_V3 = 3;
 const DEBUG_V8 = 6;
+const VIPT = 2;
 
 /** What an ID register may promise at most, given the features of the VM. */
 function limitOf(vm: VmState, name: SysRegName, features: number): bigint {
   const value = hostValue(vm.profile, name);
-  if (name === "ID_AA64PFR0_EL1" && (features & Feature.sve) === 0) return withIdField(name, "SVE", value, 0);
+  if (name === "ID_AA64PFR0_EL1" && (features & Feature.sve) === 0) return encode(name, { SVE: 0 }, value);
   if (name === "ID_AA64ZFR0_EL1" && (features & Feature.sve) === 0) return 0n;
   return value;
 }
+
+/** The cell of a register in the VM's state. */
+const cellOf = (name: SysRegName) => vmCells.idRegs + featureIdIndex(sysRegByName(name).encoding);
 
 /** The registers whose values are the VM's: those of access class id, id32, raz, impid or invariant. */
 const vmWide = sysRegs.filter(
@@ -34,7 +39,7 @@ const vmWide = sysRegs.filter(
 /** The first INIT of the VM gives every ID register its limit. Inside `locked`. */
 export function initIdRegisters(vm: VmState, features: number): void {
   if (vm.get("idReady") === 1) return;
-  for (const { name } of vmWide) vm.quads[vmCells.idRegs + idIndex(name)] = limitOf(vm, name, features);
+  for (const { name } of vmWide) vm.quads[cellOf(name)] = limitOf(vm, name, features);
   vm.put("idReady", 1);
 }
 
@@ -42,7 +47,7 @@ export function initIdRegisters(vm: VmState, features: number): void {
 export function getIdRegister(vcpu: VcpuState, name: SysRegName): bigint {
   const value = vcpu.idRegister(name);
   // Kernels that keep features per vCPU: one without SVE does not see its fields.
-  if (name === "ID_AA64PFR0_EL1" && !vcpu.feature(Feature.sve)) return withIdField(name, "SVE", value, 0);
+  if (name === "ID_AA64PFR0_EL1" && !vcpu.feature(Feature.sve)) return encode(name, { SVE: 0 }, value);
   return value;
 }
 
@@ -64,9 +69,8 @@ export function setIdRegister(vcpu: VcpuState, name: SysRegName, value: bigint):
   if (access === "raz" || (name === "ID_AA64ZFR0_EL1" && (features & Feature.sve) === 0)) {
     return fixed === 0n ? null : "EINVAL";
   }
-  const writable = onKernel(row.userWritable, kernel);
-  if (!accepts(name, kernel, writable, limitOf(vcpu.vm, name, features), fixed)) return "EINVAL";
-  vcpu.vm.quads[vmCells.idRegs + idIndex(name)] = fixed;
+  if (!acceptsIdValue(name, kernel, limitOf(vcpu.vm, name, features), fixed)) return "EINVAL";
+  vcpu.vm.quads[cellOf(name)] = fixed;
   return null;
 }
 
@@ -77,7 +81,7 @@ function setImplementation(vcpu: VcpuState, name: SysRegName, value: bigint): Er
   if ((vm.peek("caps") & VmCap.writableImp) === 0) return "EINVAL";
   if (vm.peek("ran") === 1) return "EBUSY";
   if ((value & ~onKernel(sysRegByName(name).userWritable, vm.profile.kernel)) !== 0n) return "EINVAL";
-  vm.quads[vmCells.idRegs + idIndex(name)] = value;
+  vm.quads[cellOf(name)] = value;
   return null;
 }
 
@@ -86,35 +90,37 @@ function preFix(vcpu: VcpuState, name: SysRegName, value: bigint): bigint | Errn
   const { profile } = vcpu.vm;
   const { switches } = profile;
   const host = hostValue(profile, name);
-  const ignored = (field: string) =>
-    idField(name, field, value) === idField(name, field, host) ? withIdField(name, field, value, 0) : value;
   switch (name) {
-    case "ID_AA64PFR0_EL1":
-      if (switches.pfr0NeedsEl0AndEl1 && (idField(name, "EL0", value) === 0 || idField(name, "EL1", value) === 0)) {
-        return "EINVAL";
-      }
-      return switches.mpamFieldsIgnored ? ignored("MPAM") : value;
-    case "ID_AA64PFR1_EL1":
-      return switches.mpamFieldsIgnored ? ignored("MPAM_frac") : value;
-    case "ID_AA64MMFR2_EL1":
-      return switches.nvFieldIgnored ? ignored("NV") : value;
+    case "ID_AA64PFR0_EL1": {
+      const { EL0, EL1, MPAM } = decode(name, value).fields;
+      if (switches.pfr0NeedsEl0AndEl1 && (EL0 === 0 || EL1 === 0)) return "EINVAL";
+      const hosts = switches.mpamFieldsIgnored && MPAM === decode(name, host).fields.MPAM;
+      return hosts ? encode(name, { MPAM: 0 }, value) : value;
+    }
+    case "ID_AA64PFR1_EL1": {
+      const { MPAM_frac } = decode(name, value).fields;
+      const hosts = switches.mpamFieldsIgnored && MPAM_frac === decode(name, host).fields.MPAM_frac;
+      return hosts ? encode(name, { MPAM_frac: 0 }, value) : value;
+    }
+    case "ID_AA64MMFR2_EL1": {
+      const hosts = switches.nvFieldIgnored && decode(name, value).fields.NV === decode(name, host).fields.NV;
+      return hosts ? encode(name, { NV: 0 }, value) : value;
+    }
     case "ID_AA64DFR0_EL1": {
       if (!switches.debugVersionChecked) return value;
-      if (idField(name, "DebugVer", value) < DEBUG_V8) return "EINVAL";
-      return idField(name, "PMUVer", value) === PMU_IMP_DEF ? withIdField(name, "PMUVer", value, 0) : value;
+      const { DebugVer, PMUVer } = decode(name, value).fields;
+      if (DebugVer < DEBUG_V8) return "EINVAL";
+      return PMUVer === PMU_IMP_DEF ? encode(name, { PMUVer: 0 }, value) : value;
     }
     case "ID_DFR0_EL1": {
       if (!switches.debugVersionChecked) return value;
-      const monitor = idField(name, "PerfMon", value);
-      if (monitor !== PMU_IMP_DEF && monitor !== 0 && monitor < PMU_V3) return "EINVAL";
-      if (idField(name, "CopDbg", value) < DEBUG_V8) return "EINVAL";
-      return monitor === PMU_IMP_DEF ? withIdField(name, "PerfMon", value, 0) : value;
+      const { PerfMon, CopDbg } = decode(name, value).fields;
+      if ((PerfMon !== 0 && PerfMon < PMU_V3) || CopDbg < DEBUG_V8) return "EINVAL";
+      return PerfMon === PMU_IMP_DEF ? encode(name, { PerfMon: 0 }, value) : value;
     }
-    case "CTR_EL0": {
-      if (!switches.ctrL1IpWritable) return value;
-      const policy = idField(name, "L1Ip", value);
-      return policy === 0 || policy === 1 ? "EINVAL" : value;
-    }
+    case "CTR_EL0":
+      // The policies before VIPT are gone from the architecture.
+      return switches.ctrL1IpWritable && decode(name, value).fields.L1Ip < VIPT ? "EINVAL" : value;
     default:
       return value;
   }
@@ -123,14 +129,13 @@ function preFix(vcpu: VcpuState, name: SysRegName, value: bigint): bigint | Errn
 /** The GIC fields say what irqchip the VM has: none. When the VM first runs. */
 export function settleGicFields(vm: VmState): void {
   const { switches } = vm.profile;
-  const clear = (name: SysRegName, field: string) => {
-    const at = vmCells.idRegs + idIndex(name);
-    vm.quads[at] = withIdField(name, field, vm.quads[at]!, 0);
+  const change = (name: SysRegName, to: (value: bigint) => bigint) => {
+    vm.quads[cellOf(name)] = to(vm.quads[cellOf(name)]!);
   };
-  if (switches.gicFieldSettledAtFirstRun) clear("ID_AA64PFR0_EL1", "GIC");
+  if (switches.gicFieldSettledAtFirstRun) change("ID_AA64PFR0_EL1", (v) => encode("ID_AA64PFR0_EL1", { GIC: 0 }, v));
   if (!switches.gicFieldsFollowIrqchip) return;
-  clear("ID_AA64PFR2_EL1", "GCIE");
-  clear("ID_PFR1_EL1", "GIC");
+  change("ID_AA64PFR2_EL1", (v) => encode("ID_AA64PFR2_EL1", { GCIE: 0 }, v));
+  change("ID_PFR1_EL1", (v) => encode("ID_PFR1_EL1", { GIC: 0 }, v));
 }
 
 /** Puts what the guest reads by MRS into the CPU's own cells. */
@@ -140,12 +145,12 @@ export function publishIdRegisters(vcpu: VcpuState): void {
 
 /** KVM_ARM_GET_REG_WRITABLE_MASKS. */
 export function writableMasks(vm: VmState, masks: BigUint64Array): void {
-  masks.fill(0n);
+  masks.fill(0n, 0, FEATURE_ID_SPACE_SIZE);
   const { kernel } = vm.profile;
   for (const row of sysRegs) {
-    if (row.encoding[0] !== 3 || row.encoding[2] !== 0 || ![0, 1, 3].includes(row.encoding[1])) continue;
+    const index = featureIdIndex(row.encoding);
     const access = onKernel(row.access, kernel);
     const reported = ["id", "impid", "clidr"].includes(access) || (access === "id32" && HAS_AARCH32_EL0);
-    if (reported) masks[idIndex(row.name)] = onKernel(row.userWritable, kernel);
+    if (index >= 0 && reported) masks[index] = onKernel(row.userWritable, kernel);
   }
 }

@@ -3,7 +3,7 @@
 
 import { KVM_EXIT, KVM_HYPERCALL_EXIT, KVM_SMCCC_FILTER } from "../../uapi/constants.js";
 import { exit, putQuad } from "../exits.js";
-import { firmwareBitmap } from "../kvm/firmware-regs.js";
+import { bitmapCount, firmwareBitmap } from "../kvm/firmware-regs.js";
 import type { VcpuState } from "../vcpu-state.js";
 import { PSCI_0_1_BASE, psciCall } from "./psci.js";
 import { filterAction } from "./smccc-filter.js";
@@ -139,7 +139,7 @@ function random(vcpu: VcpuState, width: 32 | 64): Result {
 }
 
 function vendorFeatures(vcpu: VcpuState): Result {
-  const second = vcpu.vm.profile.switches.firmwareBitmapLimits.length > VENDOR_HYP_2;
+  const second = bitmapCount(vcpu.vm) > VENDOR_HYP_2;
   return [firmwareBitmap(vcpu, VENDOR_HYP), 0n, second ? firmwareBitmap(vcpu, VENDOR_HYP_2) : 0n];
 }
 

@@ -1,8 +1,8 @@
 // CCSIDR_EL1, demultiplexed by CSSELR_EL1.
 
+import { decode } from "../../arm64/fields.js";
 import type { ErrnoName } from "../../uapi/errno.js";
 import { HOST_CACHES, hostValue } from "../cpu/host.js";
-import { idField } from "../cpu/id-fields.js";
 import type { VcpuState } from "../vcpu-state.js";
 import type { RegisterId } from "./one-reg.js";
 
@@ -12,8 +12,8 @@ const LINE_SIZE = 7;
 
 /** A cache whose geometry is made up: one set, one way, and the least line size that CTR_EL0 allows. */
 function madeUp(vcpu: VcpuState, csselr: number): number {
-  const ctr = hostValue(vcpu.vm.profile, "CTR_EL0");
-  return idField("CTR_EL0", csselr % 2 === 1 ? "IminLine" : "DminLine", ctr) - 2;
+  const { IminLine, DminLine } = decode("CTR_EL0", hostValue(vcpu.vm.profile, "CTR_EL0")).fields;
+  return (csselr % 2 === 1 ? IminLine : DminLine) - 2;
 }
 
 /** The caches that a kernel lists: all, or those of the host. */

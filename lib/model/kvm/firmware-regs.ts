@@ -1,8 +1,11 @@
 // Firmware pseudo-registers and feature bitmaps: Documentation/virt/kvm/arm/fw-pseudo-registers.rst.
 
+import { firmwareBitmaps } from "../../arm64/firmware-features.js";
+import type { Kernel } from "../../arm64/sysreg-row.js";
 import type { ErrnoName } from "../../uapi/errno.js";
 import { vmCells } from "../layout.js";
 import { Feature, type VcpuState } from "../vcpu-state.js";
+import type { VmState } from "../vm-state.js";
 import type { RegisterId } from "./one-reg.js";
 
 const PSCI_VERSION = 0;
@@ -53,18 +56,33 @@ function setPsciVersion(vcpu: VcpuState, wanted: bigint): ErrnoName | null {
   return null;
 }
 
+/** The largest value of a bitmap; undefined: this kernel has no such register. */
+function limitOf(vm: VmState, index: number): bigint | undefined {
+  const maximum: Partial<Record<Kernel, bigint>> | undefined = firmwareBitmaps[index]?.maximum;
+  return maximum?.[vm.profile.kernel];
+}
+
+/** How many bitmaps the kernel has. */
+export const bitmapCount = (vm: VmState): number =>
+  firmwareBitmaps.filter((_, n) => limitOf(vm, n) !== undefined).length;
+
+/** The bitmaps of a new VM. */
+export function initBitmaps(vm: VmState): void {
+  for (const [n, { initial }] of firmwareBitmaps.entries()) vm.putQuad("firmwareBitmaps", initial, n);
+}
+
 /** The bitmap of a firmware register, as the guest's services are switched by it. */
 export const firmwareBitmap = (vcpu: VcpuState, index: number): bigint =>
   vcpu.vm.quads[vmCells.firmwareBitmaps + index]!;
 
 export function getFirmwareFeatures(vcpu: VcpuState, { index, bytes }: RegisterId, value: DataView): ErrnoName | null {
-  if (bytes !== 8 || index >= vcpu.vm.profile.switches.firmwareBitmapLimits.length) return "ENOENT";
+  if (bytes !== 8 || limitOf(vcpu.vm, index) === undefined) return "ENOENT";
   value.setBigUint64(0, firmwareBitmap(vcpu, index), true);
   return null;
 }
 
 export function setFirmwareFeatures(vcpu: VcpuState, { index, bytes }: RegisterId, value: DataView): ErrnoName | null {
-  const limit = vcpu.vm.profile.switches.firmwareBitmapLimits[index];
+  const limit = limitOf(vcpu.vm, index);
   if (bytes !== 8 || limit === undefined) return "ENOENT";
   const wanted = value.getBigUint64(0, true);
   if ((wanted & ~limit) !== 0n) return "EINVAL";

@@ -7,7 +7,7 @@ import { Refused } from "../../errors.js";
 import { Feature, type VcpuState } from "../vcpu-state.js";
 import { coreRegisters } from "./core-regs.js";
 import { cachesOf } from "./demux-regs.js";
-import { FIRMWARE_COUNT } from "./firmware-regs.js";
+import { bitmapCount, FIRMWARE_COUNT } from "./firmware-regs.js";
 import { sveRegisters } from "./sve-regs.js";
 
 const id = (space: number, bytes: number, index: number) => makeId(ARCH_ARM64, (bytes * 8) as RegBits, space, index);
@@ -25,12 +25,11 @@ export function registerList(vcpu: VcpuState): BigUint64Array {
   if (vcpu.get("initialised") === 0) throw new Refused("ENOEXEC", "KVM_GET_REG_LIST");
   const sve = vcpu.feature(Feature.sve);
   if (sve && vcpu.get("finalized") === 0) throw new Refused("EPERM", "KVM_GET_REG_LIST");
-  const { firmwareBitmapLimits } = vcpu.vm.profile.switches;
   return BigUint64Array.from([
     ...coreRegisters(vcpu).map(({ word, bytes }) => id(Space.arm64Core, bytes, word)),
     ...(sve ? sveRegisters.map(({ index, bytes }) => id(Space.sve, bytes, index)) : []),
     ...Array.from({ length: FIRMWARE_COUNT }, (_, n) => id(Space.firmware, 8, n)),
-    ...firmwareBitmapLimits.map((_, n) => id(Space.firmwareFeatures, 8, n)),
+    ...Array.from({ length: bitmapCount(vcpu.vm) }, (_, n) => id(Space.firmwareFeatures, 8, n)),
     ...systemRegisters(vcpu),
     ...cachesOf(vcpu).map((csselr) => id(Space.demux, 4, csselr)),
   ]);
