@@ -324,8 +324,7 @@ export class SystemRegisters {
   private refusal(register: Prepared, id: number, rt: number, write: boolean): number | "undefined" | null {
     const { row } = register;
     const { el } = this.state;
-    const conditions = onKernel(row.when, this.kernel);
-    if (!conditions.every((condition) => this.environment.has(condition))) return "undefined";
+    if (!row.guestWhen.every((condition) => this.environment.has(condition))) return "undefined";
     if (onKernel(row.guest, this.kernel) === "undefined") return "undefined";
     const allowed = el === 0 ? row.el0 : row.el1;
     if (!allowed.includes(write ? "w" : "r")) {
