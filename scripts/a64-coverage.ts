@@ -2,6 +2,7 @@
 // Runs both judges for a short while where QEMU is installed.
 
 import { parseArgs } from "node:util";
+import { choices } from "../lib/model/a64/constrained-unpredictable.js";
 import { a64 } from "../lib/model/a64/table.js";
 import { fuzz } from "../test/a64/qemu/fuzz.js";
 import { systemFuzz } from "../test/a64/qemu/system-fuzz.js";
@@ -33,6 +34,7 @@ for (const { name, why, met: meet } of judges) {
 const unmet = done.filter((row) => !met.has(row.name));
 console.log(`never met by a judge: ${unmet.map((row) => row.name).join(", ") || "none"}`);
 for (const [what, reason] of Object.entries(onlyUnitTests)) console.log(`only unit tests: ${what}: ${reason}`);
+for (const { what, does, section } of choices) console.log(`a choice of ours (DDI 0487 ${section}): ${what}: ${does}`);
 for (const { reason } of [...disagreements, ...systemDisagreements]) console.log(`known disagreement: ${reason}`);
 
 function userMet(): ReadonlySet<string> {

@@ -6,7 +6,7 @@ import { Guest, RAM } from "./guest.js";
 /** Where the guest of these tests has nothing. */
 const DEVICE = 0x900_0018n;
 
-// ISS of a data abort, DDI 0487 D24.2.40.
+// ISS of a data abort, DDI 0487 D24.2, "ESR_EL1".
 const ISV = 1 << 24;
 const SSE = 1 << 21;
 const SF = 1 << 15;

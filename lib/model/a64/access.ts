@@ -1,5 +1,5 @@
-// How an access is described to Machine: bits 24:14 are those of ISS for a Data Abort (DDI 0487 D24.2.40, "ISS encoding
-// for an exception from a Data Abort"), so that a machine only has to add the rest; the low bits say how it accesses.
+// How an access is described to Machine: bits 24:14 are those of ISS for a Data Abort (DDI 0487 D24.2, "ESR_EL1"), so
+// that a machine only has to add the rest; the low bits say how it accesses.
 
 /** Unprivileged (LDTR, STTR): as EL0, unless PSTATE.UAO says otherwise. */
 export const UNPRIVILEGED = 1 << 0;

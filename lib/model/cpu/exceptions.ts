@@ -185,7 +185,10 @@ export function interruptStatus(state: CpuState): bigint {
   );
 }
 
-/** Why a return to this SPSR is illegal from EL1 (DDI 0487 D1.3.4); AArch32 below EL1 does not exist here. */
+/**
+ * Whether a return to this SPSR is illegal from EL1 (DDI 0487 D1, "Illegal exception returns from AArch64 state").
+ * AArch32 does not exist here.
+ */
 export function illegalReturn(spsr: number): boolean {
   const mode = spsr & Pstate.M;
   return mode !== 0 && mode !== 4 && mode !== 5;

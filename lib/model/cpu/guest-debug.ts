@@ -1,5 +1,5 @@
 // What KVM_SET_GUEST_DEBUG asks of a running CPU: debug exceptions that go to EL2 instead of to the guest.
-// DDI 0487 D2.8 to D2.12.
+// DDI 0487 D2, "AArch64 Self-hosted Debug".
 
 import { Ec, Fsc, syndrome } from "./exceptions.js";
 

@@ -57,7 +57,7 @@ export const Attention = {
   flush: 16,
 } as const;
 
-/** Bits of PSTATE as SPSR_EL1 holds them (DDI 0487 C5.2.19). */
+/** Bits of PSTATE as SPSR_EL1 holds them (DDI 0487 C5.2, "SPSR_EL1"). */
 export const Pstate = {
   SP: 1,
   EL: 0xc,

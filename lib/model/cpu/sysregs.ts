@@ -337,7 +337,7 @@ export class SystemRegisters {
     return null;
   }
 
-  /** The unallocated part of the ID space reads as zero (DDI 0487 D23.3.1). */
+  /** The unallocated part of the ID space reads as zero (DDI 0487 D23.1, "Principles of the ID scheme"). */
   private reservedIdRegister(id: number): boolean {
     const [op0, op1, crn, crm] = unpackEncoding(id);
     return this.state.el === 1 && op0 === 3 && op1 === 0 && crn === 0 && crm >= 1 && crm <= 7;

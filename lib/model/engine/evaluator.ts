@@ -90,7 +90,7 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean>, Faul
     return this.loopUntilStop();
   }
 
-  /** The software step machine (DDI 0487 D2.12): PSTATE.SS says whether an instruction may run first. */
+  /** DDI 0487 D2, "Software Step exceptions": PSTATE.SS says whether an instruction may run first. */
   private step(): Stop {
     const attention = this.attend();
     if (attention !== null) return attention;
@@ -145,7 +145,7 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean>, Faul
       if ((lo & 3) !== 0) this.misalignedPc();
       if (this.debug.breakpoints.length !== 0) this.checkBreakpoints();
       const word = memory.fetch(PC);
-      // Of lower priority than what may be wrong with the address (DDI 0487 D1.3.5).
+      // After what may be wrong with the address: DDI 0487 D1, "Prioritization of synchronous exceptions".
       if (illegal) this.illegalState();
       const insn = decoded.find(word);
       w64.begin();

@@ -1,8 +1,9 @@
 // The evaluator's guest memory, stage 1 off: a virtual address is the intermediate physical address.
 //
-// What must be aligned (DDI 0487 B2.7): exclusives, acquire and release, atomics, always; everything when SCTLR_EL1.A is
-// set; and everything while stage 1 is off, since then all data is Device memory, unless the environment says that it
-// does as QEMU before 9.0 does. FEAT_LSE2 changes nothing for Device memory. All of it is decided in `mustAlign`.
+// What must be aligned (DDI 0487 B2, "Alignment support"): exclusives, acquire and release, atomics, always; everything
+// when SCTLR_EL1.A is set; and everything while stage 1 is off, since then all data is Device memory, unless the
+// environment says that it does as QEMU before 9.0 does. FEAT_LSE2 changes nothing for Device memory. All of it is
+// decided in `mustAlign`.
 
 import { ISS_BITS, ORDERED, READ_WRITE } from "../a64/access.js";
 import type { AccessBytes } from "../a64/machine.js";

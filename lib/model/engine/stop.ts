@@ -57,8 +57,8 @@ export interface Environment {
   /** SEV: sets the event register of every CPU of the VM. Without it, only this CPU's. */
   sendEvent?(): void;
   /**
-   * With stage 1 off, data accesses are Device-nGnRnE, where hardware faults an unaligned access (DDI 0487 B2.7.2,
-   * D8.2.7). "allow" does as QEMU before 9.0 does. Default: "fault".
+   * With stage 1 off, data accesses are Device-nGnRnE, where hardware faults an unaligned access (DDI 0487 B2,
+   * "Alignment support"). "allow" does as QEMU before 9.0 does. Default: "fault".
    */
   readonly unalignedDevice?: "fault" | "allow";
 }

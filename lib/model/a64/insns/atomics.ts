@@ -1,4 +1,4 @@
-// Atomic memory operations, compare and swap (FEAT_LSE). DDI 0487 C4.1.93.
+// Atomic memory operations, compare and swap (FEAT_LSE). DDI 0487 C4.1.
 
 import { ORDERED } from "../access.js";
 import { type Insn, insn, type Semantics, todo } from "../insn.js";

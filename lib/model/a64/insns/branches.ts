@@ -1,4 +1,4 @@
-// Branches. DDI 0487 C4.1.66.
+// Branches. DDI 0487 C4.1.
 
 import { insn, type Semantics, todo } from "../insn.js";
 import type { Machine } from "../machine.js";

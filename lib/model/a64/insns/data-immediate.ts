@@ -1,4 +1,4 @@
-// Data Processing -- Immediate. DDI 0487 C4.1.65.
+// Data Processing -- Immediate. DDI 0487 C4.1.
 
 import { insn, type Semantics, todo } from "../insn.js";
 import type { Machine, Sized } from "../machine.js";

@@ -1,4 +1,4 @@
-// Data Processing -- Register. DDI 0487 C4.1.68.
+// Data Processing -- Register. DDI 0487 C4.1.
 
 import { insn, type Semantics, todo } from "../insn.js";
 import type { AccessBytes, Machine } from "../machine.js";

@@ -1,4 +1,4 @@
-// Exclusive and ordered loads and stores. DDI 0487 C4.1.93, "Load/store exclusive", "Load/store ordered", and
+// Exclusive and ordered loads and stores. DDI 0487 C4.1, "Load/store exclusive", "Load/store ordered", and
 // "LDAPR/STLR (unscaled immediate)".
 
 import { described, ORDERED } from "../access.js";

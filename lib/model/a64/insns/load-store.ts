@@ -1,4 +1,4 @@
-// Loads and stores of general registers, but for exclusive, ordered and atomic ones. DDI 0487 C4.1.93.
+// Loads and stores of general registers, but for exclusive, ordered and atomic ones. DDI 0487 C4.1.
 
 import { described, UNPRIVILEGED } from "../access.js";
 import { type Insn, insn, type Semantics, todo } from "../insn.js";

@@ -1,5 +1,5 @@
 // Exception generation, hints, barriers, PSTATE, system instructions and system register moves.
-// DDI 0487 C4.1.66, "Branches, Exception Generating and System instructions".
+// DDI 0487 C4.1, "Branches, Exception Generating and System instructions".
 
 import { insn, type Semantics, todo } from "../insn.js";
 import type { Machine, PstateField } from "../machine.js";
