@@ -51,7 +51,7 @@ async function main([name, ...args]: string[]): Promise<number> {
 /** What went wrong, for a person: the stack only of what should not have happened. */
 function message(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  const expected = ["UsageError", "LoadError", "MachineError", "KvmError"].includes(error.name) || "syscall" in error;
+  const expected = ["UsageError", "LoadError", "MachineError", "KvmError"].includes(error.name) || "code" in error;
   return expected ? error.message : (error.stack ?? error.message);
 }
 

@@ -25,6 +25,10 @@ Exit status: the guest's (SYSTEM_OFF with w19 = status and x20 = 0x74697865, els
 125 kvm-arm64 itself failed · 126 the guest asked for a reset · 130 Ctrl-C
 `;
 
+/** What the model needs beside the guest's RAM, for its vCPUs, at most; and all that it can have. */
+const MODEL_EXTRA_BYTES = 64 << 20;
+const MODEL_MOST_BYTES = 2 ** 32 - 2 ** 16;
+
 /** Collects the guest's bytes into lines, since a write for each byte is slow; what is left goes out soon. */
 function lineWriter(write: (bytes: Uint8Array) => void): { byte(value: number): void; flush(): void } {
   let line: number[] = [];
@@ -59,7 +63,10 @@ export async function main(args: string[]): Promise<number> {
     using kvm = Kvm.open({
       ...(options.backend && { backend: options.backend }),
       ...(trace.sink && { trace: trace.sink }),
-      model: { ...(options.kernel && { kernel: options.kernel }) },
+      model: {
+        ...(options.kernel && { kernel: options.kernel }),
+        memoryBytes: Math.min(options.memoryBytes + MODEL_EXTRA_BYTES, MODEL_MOST_BYTES),
+      },
     });
     const terminal = lineWriter((bytes) => process.stdout.write(bytes));
     const devices = [new Pl011(terminal.byte), new Pl031()];

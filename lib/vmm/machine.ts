@@ -44,7 +44,9 @@ export class Machine implements Disposable {
 
   constructor(kvm: Kvm, { memoryBytes = 64 << 20, cpus = 1, devices = [] }: MachineOptions = {}) {
     this.#devices = devices;
-    this.vm = kvm.createVm();
+    // Some hosts have less than the 40 bits that KVM takes when nothing is said.
+    const ipaBits = Math.min(kvm.has("ARM_VM_IPA_SIZE"), 40);
+    this.vm = kvm.createVm({ ipaBits });
     const vcpus: Vcpu[] = [];
     this.vcpus = vcpus;
     try {

@@ -151,7 +151,10 @@ describe("kvm-arm64 run", function () {
     const lines = stderr.trimEnd().split("\n");
 
     assert.deepEqual({ status, stdout }, { status: 0, stdout: helloText });
-    assert.match(lines[0] ?? "", /^KVM_CREATE_VM\(/);
+    assert.deepEqual(lines.slice(0, 2), [
+      "KVM_CHECK_EXTENSION(KVM_CAP_ARM_VM_IPA_SIZE) = 48",
+      "KVM_CREATE_VM(0x28) = vm",
+    ]);
     assert.ok(lines.includes("KVM_SET_ONE_REG(vcpu 0, pc, 0x40080000) = 0"));
     assert.ok(lines.includes("KVM_RUN(vcpu 0) = 0 → MMIO read 0x9000018 len 4"));
     assert.ok(lines.includes('KVM_RUN(vcpu 0, mmio.data 0x90) = 0 → MMIO write 0x9000000 len 4 "H"'));
@@ -166,7 +169,18 @@ describe("kvm-arm64 run", function () {
     const { stdout, stderr } = await run(`--trace=${file}`, hello);
 
     assert.deepEqual({ stdout, stderr }, { stdout: helloText, stderr: "" });
-    assert.match(readFileSync(file, "utf8"), /^KVM_CREATE_VM[\s\S]*close\(kvm\) = 0\n$/);
+    assert.match(readFileSync(file, "utf8"), /^KVM_CHECK_EXTENSION[\s\S]*close\(kvm\) = 0\n$/);
+  });
+
+  it("gives the guest as much memory and as many CPUs as it is told", async () => {
+    const { status, stderr } = await run("--memory", "2G", "--cpus", "512", "--report", hello);
+
+    assert.equal(status, 0);
+    assert.match(stderr, /machine {2}512 CPUs, 2 GiB at 0x40000000/);
+    assert.equal(
+      (await run("--memory", "8G", hello)).stderr,
+      "kvm-arm64: ENOMEM: out of memory, mmap 8589934592 bytes\n",
+    );
   });
 
   it("reports what happened", async () => {
