@@ -33,7 +33,7 @@ async function kvmLeg(request: LegRequest): Promise<LegResult> {
   const specs = testFolders
     .filter(({ folder }) => existsSync(join(projectFolder, folder)))
     .map(({ folder, files }) => `${folder}/${files}`);
-  const mocha = ["node", "node_modules/mocha/bin/mocha.js", "--no-config", "--timeout", "60000", "--exit"];
+  const mocha = ["node", "node_modules/mocha/bin/mocha.js", "--no-config", "--timeout", "120000", "--exit"];
   const command = [
     ...mocha,
     "--reporter",

@@ -48,7 +48,7 @@ describe("the layers of lib/", () => {
     ["uapi/errno.ts", 'import { x } from "node:os";'],
     ["model/vm.ts", 'import { openNative } from "../native.js";'],
     ["model/vm.ts", 'import type { Vm } from "../vm.js";'],
-    ["model/vm.ts", 'const { readFileSync } = await import("node:fs");'],
+    ["model/vm.ts", 'const { spawn } = await import("node:child_process");'],
     ["model/a64/add.ts", 'import type { CpuState } from "../cpu/state.js";'],
     ["model/a64/add.ts", 'import { x } from "../engine/evaluator.js";'],
     ["vcpu.ts", 'import { openModel } from "./model/index.js";'],
