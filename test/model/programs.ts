@@ -144,15 +144,14 @@ export const programs = {
     0xf9000120, // str x0, [x9]
     0x14000000, // b 20
   ],
-  /** Adds x1 to what 0x40001000 holds, x2 times; then turns the machine off. */
-  message: [
+  /** Adds x1 to what 0x40001000 holds, x2 times; then stores to 0x9000000. */
+  addition: [
     0xd2a80009, // mov x9, #0x40000000
     0x91400529, // add x9, x9, #0x1, lsl #12
     0xf8210123, // ldadd x1, x3, [x9]
     0xd1000442, // sub x2, x2, #0x1
     0xb5ffffc2, // cbnz x2, 8
-    0x52b08000, // mov w0, #0x84000000
-    0x11002000, // add w0, w0, #0x8
-    0xd4000002, // hvc #0x0
+    0xd2a12009, // mov x9, #0x9000000
+    0xf9000122, // str x2, [x9]
   ],
 } as const satisfies Record<string, readonly number[]>;
