@@ -13,7 +13,7 @@ export interface ModelOptions {
    * instructions: a guest that executes one ends in KVM_EXIT_INTERNAL_ERROR.
    */
   readonly sve?: { readonly maxVq: number };
-  /** Upper bound of one VM's linear memory: guest RAM, run pages, CPU states. 1 GiB by default, at most 4 GiB - 64 KiB. */
+  /** Upper bound of one VM's linear memory: guest RAM, run pages, CPU states. 4 GiB - 64 KiB at most and by default. */
   readonly memoryBytes?: number;
 }
 
@@ -107,7 +107,7 @@ export function makeProfile(options: ModelOptions = {}): Profile {
   if (options.sve !== undefined && !(Number.isInteger(maxVq) && maxVq >= 1 && maxVq <= 16)) {
     throw new RangeError(`model.sve.maxVq must be an integer from 1 to 16, got ${String(maxVq)}`);
   }
-  const memoryBytes = options.memoryBytes ?? 2 ** 30;
+  const memoryBytes = options.memoryBytes ?? MOST_MEMORY;
   if (!Number.isInteger(memoryBytes) || memoryBytes < 16 * 2 ** 20 || memoryBytes > MOST_MEMORY) {
     throw new RangeError(
       `model.memoryBytes must be an integer from ${16 * 2 ** 20} to ${MOST_MEMORY}, got ${String(memoryBytes)}`,

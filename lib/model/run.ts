@@ -5,7 +5,6 @@
 import { KVM_EXIT, KVM_GUESTDBG, KVM_MP_STATE, KVM_SYSTEM_EVENT } from "../uapi/constants.js";
 import { type ErrnoName, errno } from "../uapi/errno.js";
 import { run } from "../uapi/structs.js";
-import { promised } from "./a64/features.js";
 import { Ec, injectExternalAbort } from "./cpu/exceptions.js";
 import { breakpointsOf, noGuestDebug, watchpointsOf } from "./cpu/guest-debug.js";
 import { publishIdRegisters, settleGicFields } from "./cpu/id-registers.js";
@@ -96,6 +95,7 @@ export class Runner {
 
   *#loop(): Generator<Pause, Exclude<Outcome, "resume">, void> {
     const vcpu = this.#vcpu;
+    let sliceBegan = performance.now();
     for (;;) {
       if (vcpu.exchange("kicked", 0) === 1) return this.#interrupted("signal");
       if (vcpu.vm.peek("dead") === 1) return "EIO";
@@ -116,6 +116,10 @@ export class Runner {
       if (state === KVM_MP_STATE.SUSPENDED) continue;
       const outcome = yield* this.#enter();
       if (outcome !== "resume") return outcome;
+      // However the guest spends its time, others have theirs.
+      if (performance.now() - sliceBegan < SLICE_MS) continue;
+      yield SLICE;
+      sliceBegan = performance.now();
     }
   }
 
@@ -137,7 +141,6 @@ export class Runner {
     const stop = this.#engine.run(this.#budget);
     if (stop.kind === "budget") {
       this.#adapt(performance.now() - began);
-      yield SLICE;
       return "resume";
     }
     if (stop.kind === "kicked") return "resume";
@@ -258,14 +261,14 @@ export class Runner {
 
 /** An external abort that KVM_SET_VCPU_EVENTS left for the next entry. */
 export function foldAbort(vcpu: VcpuState): void {
-  if (vcpu.exchange("abortPending", 0) === 1) injectExternalAbort(vcpu.cpu, "data", vcpu.cpu.farEl2);
+  if (vcpu.exchange("abortPending", 0) === 1) injectExternalAbort(vcpu.cpu, "data", vcpu.cpu.farEl2, vcpu.pstateBits);
 }
 
 function environmentOf(vcpu: VcpuState): Environment {
   return {
     kernel: vcpu.vm.profile.kernel,
     counter: (timer) => counter(vcpu.vm, timer),
-    promises: (feature) => promised(feature, (name) => vcpu.cpu.get(name as Parameters<typeof vcpu.cpu.get>[0])),
+    promises: (feature) => vcpu.promises(feature),
     has: (condition) => vcpu.has(condition),
     readRegister: (name) => (name === "CCSIDR_EL1" ? selectedCcsidr(vcpu) : undefined),
     sendEvent() {

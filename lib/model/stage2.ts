@@ -1,7 +1,7 @@
 // Stage 2: what a guest's access finds at an intermediate physical address, and what comes of an access that finds
 // nothing, or not enough. Documentation/virt/kvm/api.rst 5 (KVM_EXIT_MMIO, KVM_EXIT_ARM_NISV), 4.35.
 
-import { KVM_EXIT, KVM_MEM } from "../uapi/constants.js";
+import { KVM_EXIT, KVM_MEM, PAGE_BYTES } from "../uapi/constants.js";
 import type { ErrnoName } from "../uapi/errno.js";
 import { run } from "../uapi/structs.js";
 import { Ec, Fsc, injectAddressSizeFault, injectExternalAbort } from "./cpu/exceptions.js";
@@ -49,7 +49,10 @@ export class SlotBus implements Bus {
       if ((slot.flags & KVM_MEM.READONLY) !== 0 || slot.hostReadonly === 1) return -Fsc.permission3;
       if (slot.dirty !== null) markDirty(slot, address);
     }
-    return slot.hostOffset + (address - slot.first);
+    const offset = slot.hostOffset + (address - slot.first);
+    // Another thread may have grown the memory: the engine looks at its buffer after this.
+    this.#vm.bufferTo(offset + PAGE_BYTES);
+    return offset;
   }
 }
 
@@ -68,11 +71,11 @@ export function guestAbort(
   const { cpu, vm } = vcpu;
   const access = esr >>> 26 === Ec.instructionAbortLower ? "instruction" : "data";
   if (ipa >> BigInt(PHYSICAL_BITS) !== 0n) {
-    injectAddressSizeFault(cpu, access, far);
+    injectAddressSizeFault(cpu, access, far, vcpu.pstateBits);
     return "resume";
   }
   if (ipa >> BigInt(vm.get("ipaBits")) !== 0n || access === "instruction" || (esr & S1PTW) !== 0) {
-    injectExternalAbort(cpu, access, far);
+    injectExternalAbort(cpu, access, far, vcpu.pstateBits);
     return "resume";
   }
   const slot = bus.slots.find(Number(ipa));
@@ -97,8 +100,6 @@ function withoutSyndrome(vcpu: VcpuState, esr: number, ipa: bigint): AbortOutcom
 const accessBytes = (iss: number) => 1 << ((iss >>> 22) & 3);
 const registerOf = (iss: number) => (iss >>> 16) & 31;
 
-const RING_PAGE = 4096;
-
 function mmio(vcpu: VcpuState, eventFds: EventFds, esr: number, ipa: bigint): AbortOutcome {
   const bytes = accessBytes(esr);
   const write = (esr & WNR) !== 0;
@@ -108,7 +109,7 @@ function mmio(vcpu: VcpuState, eventFds: EventFds, esr: number, ipa: bigint): Ab
   putQuad(vcpu, "mmio.phys_addr", ipa);
   putWord(vcpu, "mmio.len", bytes);
   vcpu.run.setUint8(run["mmio.is_write"], write ? 1 : 0);
-  const ring = new DataView(vcpu.runPage.buffer, vcpu.runPage.byteOffset + RING_PAGE, RING_PAGE);
+  const ring = new DataView(vcpu.runPage.buffer, vcpu.runPage.byteOffset + PAGE_BYTES, PAGE_BYTES);
   if (write && storeToBus(vcpu.vm, eventFds, ring, ipa, stored)) {
     count(vcpu, "mmio_exit_kernel");
     skipInstruction(vcpu);

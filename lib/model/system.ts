@@ -5,6 +5,7 @@ import { Refused } from "../errors.js";
 import { KVM_API_VERSION } from "../uapi/constants.js";
 import { PHYSICAL_BITS } from "./cpu/host.js";
 import { EventFds } from "./eventfd.js";
+import type { ModelHandle } from "./handle.js";
 import { checkExtension } from "./kvm/caps.js";
 import { initBitmaps } from "./kvm/firmware-regs.js";
 import { RUN_BYTES } from "./layout.js";
@@ -15,17 +16,6 @@ import { VmState } from "./vm-state.js";
 
 const DEFAULT_IPA_BITS = 40;
 const LEAST_IPA_BITS = 32;
-
-/** What a handle carries to another thread. */
-export interface ModelHandle extends Record<string, unknown> {
-  readonly backend: "model";
-  readonly kind: "vm" | "vcpu";
-  readonly memory: WebAssembly.Memory;
-  readonly eventFds: SharedArrayBuffer;
-  readonly options: ModelOptions;
-  /** Of a vCPU. */
-  readonly id: number;
-}
 
 export class ModelSystem implements SystemFd {
   readonly #profile: Profile;

@@ -3,6 +3,8 @@
 import { featureIdIndex } from "../arm64/feature-id-space.js";
 import type { Condition } from "../arm64/sysreg-row.js";
 import { type SysRegName, sysRegByName } from "../arm64/sysregs.js";
+import { type Feature as A64Feature, promised } from "./a64/features.js";
+import { implementedPstate } from "./cpu/exceptions.js";
 import { Attention, CpuState, cells } from "./cpu/state.js";
 import { CONTROL_BYTES, RUN_BYTES, VCPUS, type VcpuCell, vcpuCells, vmCells } from "./layout.js";
 import type { VmState } from "./vm-state.js";
@@ -118,6 +120,16 @@ export class VcpuState {
         return Number((this.idRegister(register) >> BigInt(lsb)) & 15n) >= least;
       }
     }
+  }
+
+  /** Whether the ID registers, as the guest reads them, promise a feature of the instruction set. */
+  promises(feature: A64Feature): boolean {
+    return promised(feature, (name) => this.cpu.get(name as SysRegName));
+  }
+
+  /** The bits of PSTATE that the CPU has. */
+  get pstateBits(): number {
+    return implementedPstate((feature) => this.promises(feature));
   }
 
   /** The vector length in bytes of a vCPU with SVE. */

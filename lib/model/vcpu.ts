@@ -6,6 +6,7 @@ import { Refused } from "../errors.js";
 import { KVM_GUESTDBG, KVM_MP_STATE } from "../uapi/constants.js";
 import { errno } from "../uapi/errno.js";
 import type { EventFds } from "./eventfd.js";
+import { handleOf } from "./handle.js";
 import { getEvents, setEvents } from "./kvm/events.js";
 import { finalize, init } from "./kvm/init.js";
 import { check, manyRegs, oneReg, registerBytes } from "./kvm/one-reg.js";
@@ -15,7 +16,6 @@ import { readVcpuStats } from "./kvm/stats.js";
 import { attributes } from "./kvm/vcpu-attributes.js";
 import { Busy, vcpuCells } from "./layout.js";
 import { type Pause, Runner } from "./run.js";
-import type { ModelHandle } from "./system.js";
 import { VcpuState } from "./vcpu-state.js";
 import type { VmState } from "./vm-state.js";
 
@@ -28,20 +28,23 @@ const KEEP_ALIVE_MS = 60_000;
 /** Runs that end at once, one after the other, are promises only: without this the event loop would never turn. */
 const MOST_MS_WITHOUT_TURN = 5;
 
+/** Words of the control block that threads wait on. */
+const BUSY = vcpuCells.busy * 2;
+const WAKE = vcpuCells.wake * 2;
+
+type Sleep = Extract<Pause, { kind: "sleep" }>;
+
 export class ModelVcpu implements VcpuFd {
   readonly id: number;
-  readonly #vcpu: VcpuState;
+  #vcpu: VcpuState | null;
   readonly #eventFds: EventFds;
-  readonly #busy: number;
   #runner: Runner | undefined;
-  #closed = false;
   /** When this thread's event loop was last let go on. */
   #lastTurn = performance.now();
 
   private constructor(vcpu: VcpuState, eventFds: EventFds) {
     this.#vcpu = vcpu;
     this.#eventFds = eventFds;
-    this.#busy = vcpuCells.busy * 2;
     this.id = vcpu.get("id");
   }
 
@@ -52,11 +55,11 @@ export class ModelVcpu implements VcpuFd {
   }
 
   get closed(): boolean {
-    return this.#closed;
+    return this.#vcpu === null;
   }
 
   get runPage(): Uint8Array {
-    return this.#vcpu.runPage;
+    return this.#open("mmap").runPage;
   }
 
   /** Guest instructions that this descriptor has executed. */
@@ -65,17 +68,7 @@ export class ModelVcpu implements VcpuFd {
   }
 
   handle(): Handle {
-    this.#open("handle");
-    const { memory, profile } = this.#vcpu.vm;
-    const handle: ModelHandle = {
-      backend: "model",
-      kind: "vcpu",
-      memory,
-      eventFds: this.#eventFds.shared,
-      options: profile.options,
-      id: this.id,
-    };
-    return handle;
+    return handleOf(this.#open("handle").vm, this.#eventFds, "vcpu", this.id);
   }
 
   armVcpuInit(bytes: Uint8Array): void {
@@ -122,32 +115,32 @@ export class ModelVcpu implements VcpuFd {
   }
 
   runSync(): number {
-    const runner = this.#startRun();
+    const vcpu = this.#take("KVM_RUN", Busy.running);
     try {
-      const steps = runner.run();
+      const steps = this.#runnerOf(vcpu).run();
       for (;;) {
         const step = steps.next();
         if (step.done === true) return step.value;
-        if (step.value.kind === "sleep") this.#sleepSync(step.value);
+        if (step.value.kind === "sleep") sleepSync(vcpu, step.value);
       }
     } finally {
-      this.#release();
+      release(vcpu);
     }
   }
 
   async run(): Promise<number> {
-    const runner = this.#startRun();
+    const vcpu = this.#take("KVM_RUN", Busy.running);
     try {
       if (performance.now() - this.#lastTurn > MOST_MS_WITHOUT_TURN) await this.#turn();
-      const steps = runner.run();
+      const steps = this.#runnerOf(vcpu).run();
       for (;;) {
         const step = steps.next();
         if (step.done === true) return step.value;
-        if (step.value.kind === "sleep") await this.#sleep(step.value);
+        if (step.value.kind === "sleep") await sleep(vcpu, step.value);
         else await this.#turn();
       }
     } finally {
-      this.#release();
+      release(vcpu);
     }
   }
 
@@ -157,30 +150,16 @@ export class ModelVcpu implements VcpuFd {
     this.#lastTurn = performance.now();
   }
 
-  #startRun(): Runner {
-    this.#take("KVM_RUN", Busy.running);
-    this.#runner ??= new Runner(this.#vcpu, this.#eventFds);
+  #runnerOf(vcpu: VcpuState): Runner {
+    this.#runner ??= new Runner(vcpu, this.#eventFds);
     return this.#runner;
   }
 
-  #sleepSync({ seen, milliseconds }: Extract<Pause, { kind: "sleep" }>): void {
-    Atomics.wait(this.#vcpu.words, vcpuCells.wake * 2, seen, milliseconds);
-  }
-
-  async #sleep({ seen, milliseconds }: Extract<Pause, { kind: "sleep" }>): Promise<void> {
-    const alive = setInterval(() => {}, KEEP_ALIVE_MS);
-    try {
-      await Atomics.waitAsync(this.#vcpu.words, vcpuCells.wake * 2, seen, milliseconds).value;
-    } finally {
-      clearInterval(alive);
-    }
-  }
-
   kick(): void {
-    this.#open("kick");
-    this.#vcpu.store("kicked", 1);
-    this.#vcpu.cpu.kick();
-    this.#vcpu.wake();
+    const vcpu = this.#open("kick");
+    vcpu.store("kicked", 1);
+    vcpu.cpu.kick();
+    vcpu.wake();
   }
 
   getMpState(): number {
@@ -242,39 +221,53 @@ export class ModelVcpu implements VcpuFd {
   }
 
   close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
+    if (this.#vcpu === null) return;
     this.#vcpu.vm.add("open", -1);
+    this.#vcpu = null;
+    this.#runner = undefined;
   }
 
-  #open(call: string): void {
-    if (this.#closed) throw new Refused("EBADF", call);
+  #open(call: string): VcpuState {
+    if (this.#vcpu === null) throw new Refused("EBADF", call);
     if (this.#vcpu.vm.peek("dead") === 1) throw new Refused("EIO", call);
+    return this.#vcpu;
   }
 
   /** Runs `body` as the only verb of this vCPU. */
   #verb<T>(call: string, body: (vcpu: VcpuState) => T): T {
-    this.#take(call, Busy.verb);
+    const vcpu = this.#take(call, Busy.verb);
     try {
-      return body(this.#vcpu);
+      return body(vcpu);
     } finally {
-      this.#release();
+      release(vcpu);
     }
   }
 
-  #take(call: string, as: number): void {
-    this.#open(call);
-    const { words } = this.#vcpu;
+  #take(call: string, as: number): VcpuState {
+    const vcpu = this.#open(call);
     for (;;) {
-      const before = Atomics.compareExchange(words, this.#busy, Busy.free, as);
-      if (before === Busy.free) return;
+      const before = Atomics.compareExchange(vcpu.words, BUSY, Busy.free, as);
+      if (before === Busy.free) return vcpu;
       if (before === Busy.running) throw new Refused("EBUSY", call);
       // A verb of another thread: it is short, and wakes nobody.
-      Atomics.wait(words, this.#busy, Busy.verb, 1);
+      Atomics.wait(vcpu.words, BUSY, Busy.verb, 1);
     }
   }
+}
 
-  #release(): void {
-    Atomics.store(this.#vcpu.words, this.#busy, Busy.free);
+function release(vcpu: VcpuState): void {
+  Atomics.store(vcpu.words, BUSY, Busy.free);
+}
+
+function sleepSync(vcpu: VcpuState, { seen, milliseconds }: Sleep): void {
+  Atomics.wait(vcpu.words, WAKE, seen, milliseconds);
+}
+
+async function sleep(vcpu: VcpuState, { seen, milliseconds }: Sleep): Promise<void> {
+  const alive = setInterval(() => {}, KEEP_ALIVE_MS);
+  try {
+    await Atomics.waitAsync(vcpu.words, WAKE, seen, milliseconds).value;
+  } finally {
+    clearInterval(alive);
   }
 }

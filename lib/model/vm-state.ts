@@ -7,6 +7,16 @@ import type { Profile } from "./profile.js";
 
 const WASM_PAGE = 65536;
 
+/** Address space for the largest size that the memory may grow to; pages come with their first use. */
+function reserve(bytes: number): WebAssembly.Memory {
+  const initial = Math.ceil(VM_BYTES / WASM_PAGE);
+  try {
+    return new WebAssembly.Memory({ initial, maximum: Math.ceil(bytes / WASM_PAGE), shared: true });
+  } catch {
+    throw new Refused("ENOMEM", "KVM_CREATE_VM");
+  }
+}
+
 export class VmState {
   readonly memory: WebAssembly.Memory;
   readonly profile: Profile;
@@ -21,12 +31,7 @@ export class VmState {
   }
 
   static create(profile: Profile): VmState {
-    const memory = new WebAssembly.Memory({
-      initial: Math.ceil(VM_BYTES / WASM_PAGE),
-      maximum: Math.ceil(profile.memoryBytes / WASM_PAGE),
-      shared: true,
-    });
-    const vm = new VmState(memory, profile);
+    const vm = new VmState(reserve(profile.memoryBytes), profile);
     vm.put("top", VM_BYTES / PAGE_BYTES);
     vm.put("features", -1);
     return vm;

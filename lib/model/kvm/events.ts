@@ -47,10 +47,11 @@ export function setEvents(vcpu: VcpuState, events: Uint8Array): void {
   if (events[EXT_DABT] !== 0) {
     // The access that waits for userspace ends in the abort instead.
     vcpu.put("mmioIss", 0);
-    injectExternalAbort(vcpu.cpu, "data", vcpu.cpu.farEl2);
+    injectExternalAbort(vcpu.cpu, "data", vcpu.cpu.farEl2, vcpu.pstateBits);
   }
   pendSError(vcpu, events, call);
-  if (vcpu.cpu.pendingSError !== null && (vcpu.cpu.mode & Pstate.A) === 0) takePendingInterrupt(vcpu.cpu);
+  if (vcpu.cpu.pendingSError !== null && (vcpu.cpu.mode & Pstate.A) === 0)
+    takePendingInterrupt(vcpu.cpu, vcpu.pstateBits);
 }
 
 function pendSError(vcpu: VcpuState, events: Uint8Array, call: string): void {
