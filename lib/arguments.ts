@@ -53,11 +53,14 @@ export function oneOf<K extends string>(what: string, value: unknown, table: Rea
   return value as K;
 }
 
-/** An object to read options from; undefined counts as {}. */
-export function options<T extends object>(what: string, value: T | undefined): T {
-  if (value === undefined) return {} as T;
+/** An object to read members from. */
+export function record<T extends object>(what: string, value: T): T {
   if (typeof value !== "object" || value === null) {
-    throw new TypeError(`${what}: options must be an object, got ${describe(value)}`);
+    throw new TypeError(`${what} must be an object, got ${describe(value)}`);
   }
   return value;
 }
+
+/** An object to read options from; undefined counts as {}. */
+export const options = <T extends object>(what: string, value: T | undefined): T =>
+  value === undefined ? ({} as T) : record(`${what}: options`, value);

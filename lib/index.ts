@@ -6,16 +6,19 @@ export { KvmError } from "./errors.js";
 export { EventFd } from "./eventfd.js";
 export type * from "./exit.js";
 export type { FirmwareFeature, FirmwareFeatureRegister } from "./firmware-features.js";
+export type { GsiRoute, Irqfd, IrqLine, Msi } from "./interrupts.js";
 export { type Backend, type CreateVmOptions, Kvm, type OpenOptions } from "./kvm.js";
 export type { GuestMemory } from "./memory.js";
+export type { CoalescedZone, IoEvent } from "./mmio-zones.js";
 export type { Statistic, Statistics } from "./stats.js";
 export type { CapName } from "./uapi/caps.js";
 export {
   type CoalescedWrite,
+  type DebugRegister,
   type GuestDebug,
   type InitOptions,
   type MpState,
   Vcpu,
   type VcpuEvents,
 } from "./vcpu.js";
-export { type GsiRoute, type IoEvent, type IrqLine, type MemoryOptions, Vm } from "./vm.js";
+export { type MemoryOptions, Vm } from "./vm.js";

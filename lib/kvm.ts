@@ -1,6 +1,6 @@
 // /dev/kvm, or the model in its place: the only file that knows both backends. Each is loaded when it is first used.
 import { createRequire } from "node:module";
-import { describe, integer, oneOf, options as optionsArgument, u32 } from "./arguments.js";
+import { describe, integer, oneOf, options as optionsArgument, u32, u64 } from "./arguments.js";
 import type { Handle, SystemFd } from "./backend.js";
 import { KvmError, refuse } from "./errors.js";
 import { EventFd } from "./eventfd.js";
@@ -97,8 +97,7 @@ export class Kvm implements Disposable {
   createVm(options?: CreateVmOptions): Vm {
     const { ipaBits = 0, type = 0n } = optionsArgument("createVm", options);
     integer("createVm: ipaBits", ipaBits, 0, 255);
-    if (typeof type !== "bigint") throw new TypeError(`createVm: type must be a bigint, got ${describe(type)}`);
-    const machine = BigInt.asUintN(64, type) | BigInt(ipaBits);
+    const machine = u64("createVm: type", type) | BigInt(ipaBits);
     return new Vm(this.#do({ what: `type 0x${machine.toString(16)}` }, () => this.#fd.createVm(machine)));
   }
 

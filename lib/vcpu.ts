@@ -7,6 +7,7 @@ import {
   integer,
   oneOf,
   options as optionsArgument,
+  record,
   u32,
   u64,
 } from "./arguments.js";
@@ -56,9 +57,14 @@ export interface GuestDebug {
   /** BRK instructions exit. */
   readonly softwareBreakpoints?: boolean;
   /** DBGBCR/DBGBVR pairs, at most 16. */
-  readonly breakpoints?: readonly { readonly control: bigint; readonly value: bigint }[];
+  readonly breakpoints?: readonly DebugRegister[];
   /** DBGWCR/DBGWVR pairs, at most 16. */
-  readonly watchpoints?: readonly { readonly control: bigint; readonly value: bigint }[];
+  readonly watchpoints?: readonly DebugRegister[];
+}
+
+export interface DebugRegister {
+  readonly control: bigint;
+  readonly value: bigint;
 }
 
 export interface InitOptions {
@@ -293,7 +299,7 @@ export class Vcpu implements Disposable {
 
   /** KVM_SET_VCPU_EVENTS. */
   setEvents(events: VcpuEvents): void {
-    const { serrorPending = false, serrorEsr, externalAbortPending = false } = optionsArgument("setEvents", events);
+    const { serrorPending = false, serrorEsr, externalAbortPending = false } = record("setEvents: events", events);
     const bytes = pack(structs.kvm_vcpu_events, {
       "exception.serror_pending": flag("serrorPending", serrorPending) ? 1 : 0,
       "exception.serror_has_esr": serrorEsr === undefined ? 0 : 1,
@@ -321,12 +327,14 @@ export class Vcpu implements Disposable {
       (flag("singleStep", singleStep) ? KVM_GUESTDBG.SINGLESTEP : 0) |
       (flag("softwareBreakpoints", softwareBreakpoints) ? KVM_GUESTDBG.USE_SW_BP : 0) |
       (hardware ? KVM_GUESTDBG.USE_HW : 0);
+    const [dbg_bcr, dbg_bvr] = debugRegisters("breakpoints", breakpoints);
+    const [dbg_wcr, dbg_wvr] = debugRegisters("watchpoints", watchpoints);
     const bytes = pack(structs.kvm_guest_debug, {
       control,
-      "arch.dbg_bcr": breakpoints?.map((b) => b.control) ?? [],
-      "arch.dbg_bvr": breakpoints?.map((b) => b.value) ?? [],
-      "arch.dbg_wcr": watchpoints?.map((w) => w.control) ?? [],
-      "arch.dbg_wvr": watchpoints?.map((w) => w.value) ?? [],
+      "arch.dbg_bcr": dbg_bcr,
+      "arch.dbg_bvr": dbg_bvr,
+      "arch.dbg_wcr": dbg_wcr,
+      "arch.dbg_wvr": dbg_wvr,
     });
     try {
       this.#fd.setGuestDebug(bytes);
@@ -473,3 +481,14 @@ function idList(what: string, ids: readonly unknown[]): BigUint64Array {
 
 const featureBit = (feature: VcpuFeature | number): number =>
   typeof feature === "number" ? integer("feature", feature, 0, 223) : vcpuFeatureBit(feature);
+
+/** The controls and the values of a list of pairs. */
+function debugRegisters(what: string, list: readonly DebugRegister[] = []): [controls: bigint[], values: bigint[]] {
+  if (!Array.isArray(list)) throw new TypeError(`${what} must be an array, got ${describe(list)}`);
+  if (list.length > 16) throw new RangeError(`${what} must be at most 16, got ${list.length}`);
+  const pairs = list.map((one: DebugRegister, i) => record(`${what}[${i}]`, one));
+  return [
+    pairs.map(({ control }, i) => u64(`${what}[${i}].control`, control)),
+    pairs.map(({ value }, i) => u64(`${what}[${i}].value`, value)),
+  ];
+}

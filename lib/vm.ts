@@ -4,9 +4,9 @@ import {
   bytes as bytesArgument,
   describe,
   flag,
-  integer,
   oneOf,
   options as optionsArgument,
+  record,
   u32,
   u64,
 } from "./arguments.js";
@@ -23,21 +23,21 @@ import {
   setAttr,
 } from "./device.js";
 import { isRefusal, KvmError, refuse } from "./errors.js";
-import type { EventFd } from "./eventfd.js";
+import {
+  type GsiRoute,
+  type Irqfd,
+  type IrqLine,
+  irqWord,
+  type Msi,
+  packIrqfd,
+  packMsi,
+  packRoutes,
+} from "./interrupts.js";
 import { GuestMemory } from "./memory.js";
+import { type CoalescedZone, type IoEvent, packIoEvent, packZone } from "./mmio-zones.js";
 import { readStatistics, type Statistics } from "./stats.js";
 import { type CapName, caps } from "./uapi/caps.js";
-import {
-  KVM_ARM_IRQ_TYPE,
-  KVM_ARM_VM_SMCCC,
-  KVM_CREATE_DEVICE_TEST,
-  KVM_IOEVENTFD_FLAG,
-  KVM_IRQ_ROUTING,
-  KVM_IRQFD_FLAG,
-  KVM_MSI_VALID_DEVID,
-  KVM_SMCCC_FILTER,
-  PAGE_BYTES,
-} from "./uapi/constants.js";
+import { KVM_ARM_VM_SMCCC, KVM_CREATE_DEVICE_TEST, KVM_SMCCC_FILTER, PAGE_BYTES } from "./uapi/constants.js";
 import { errno } from "./uapi/errno.js";
 import { pack, structs, unpack } from "./uapi/structs.js";
 import { Vcpu } from "./vcpu.js";
@@ -64,25 +64,6 @@ export interface MemoryOptions {
       }
     | { readonly hugePageBytes: number }
     | { readonly guestMemfd: number; readonly offset?: bigint };
-}
-
-/** A device interrupt line, an interrupt of one vCPU, or the IRQ and FIQ inputs of a vCPU without in-kernel GIC. */
-export type IrqLine =
-  | { readonly type: "spi"; readonly number: number }
-  | { readonly type: "ppi"; readonly vcpu: number; readonly number: number }
-  | { readonly type: "cpu"; readonly vcpu: number; readonly input: "irq" | "fiq" };
-
-export type GsiRoute =
-  | { readonly gsi: number; readonly pin: number; readonly irqchip?: number }
-  | { readonly gsi: number; readonly address: bigint; readonly data: number; readonly deviceId?: number };
-
-export interface IoEvent {
-  readonly eventFd: EventFd;
-  readonly at: bigint;
-  /** Width of the store: 1, 2, 4, 8, or 0 for any. */
-  readonly bytes: 0 | 1 | 2 | 4 | 8;
-  /** Only stores of this value. */
-  readonly match?: bigint;
 }
 
 const smcccActions = {
@@ -201,68 +182,50 @@ export class Vm implements Disposable {
 
   /** KVM_SET_GSI_ROUTING: replaces the whole table. */
   setGsiRouting(routes: readonly GsiRoute[]): void {
-    if (!Array.isArray(routes)) throw new TypeError(`routes must be an array, got ${describe(routes)}`);
-    const entry = structs.kvm_irq_routing_entry;
-    const bytes = new Uint8Array(structs.kvm_irq_routing.bytes + routes.length * entry.bytes);
-    bytes.set(pack(structs.kvm_irq_routing, { nr: routes.length }));
-    for (const [i, route] of routes.entries()) {
-      const packed =
-        "pin" in route
-          ? pack(entry, { gsi: route.gsi, type: KVM_IRQ_ROUTING.IRQCHIP, u: [route.irqchip ?? 0, route.pin] })
-          : pack(entry, {
-              gsi: route.gsi,
-              type: KVM_IRQ_ROUTING.MSI,
-              flags: route.deviceId === undefined ? 0 : KVM_MSI_VALID_DEVID,
-              u: [...halves("address", route.address), route.data, route.deviceId ?? 0],
-            });
-      bytes.set(packed, structs.kvm_irq_routing.bytes + i * entry.bytes);
-    }
+    const bytes = packRoutes(routes);
     this.#do({ what: `${routes.length} routes` }, () => this.#fd.setGsiRouting(bytes));
   }
 
   /** KVM_IRQFD: signalling `eventFd` raises the interrupt; with `resample`, an EOI signals that one. */
-  addIrqfd({ eventFd, gsi, resample }: { eventFd: EventFd; gsi: number; resample?: EventFd }): void {
-    const flags = resample === undefined ? 0 : KVM_IRQFD_FLAG.RESAMPLE;
-    const args = pack(structs.kvm_irqfd, { fd: eventFd.fd, gsi, flags, resamplefd: resample?.fd ?? 0 });
-    this.#do({ what: `gsi ${gsi}` }, () => this.#fd.irqfd(args));
+  addIrqfd(irqfd: Irqfd): void {
+    const args = packIrqfd(irqfd, "assign");
+    this.#do({ what: `gsi ${irqfd.gsi}` }, () => this.#fd.irqfd(args));
   }
 
   /** KVM_IRQFD with DEASSIGN. */
-  removeIrqfd({ eventFd, gsi }: { eventFd: EventFd; gsi: number }): void {
-    const args = pack(structs.kvm_irqfd, { fd: eventFd.fd, gsi, flags: KVM_IRQFD_FLAG.DEASSIGN });
-    this.#do({ what: `gsi ${gsi}` }, () => this.#fd.irqfd(args));
+  removeIrqfd(irqfd: Irqfd): void {
+    const args = packIrqfd(irqfd, "deassign");
+    this.#do({ what: `gsi ${irqfd.gsi}` }, () => this.#fd.irqfd(args));
   }
 
   /** KVM_IOEVENTFD: a store to the address signals the eventfd instead of exiting. */
   addIoEvent(event: IoEvent): void {
-    const args = ioeventfd(event, 0);
+    const args = packIoEvent(event, "assign");
     this.#do({ what: `at ${hex(event.at)}` }, () => this.#fd.ioeventfd(args));
   }
 
   /** KVM_IOEVENTFD with DEASSIGN. */
   removeIoEvent(event: IoEvent): void {
-    const args = ioeventfd(event, KVM_IOEVENTFD_FLAG.DEASSIGN);
+    const args = packIoEvent(event, "deassign");
     this.#do({ what: `at ${hex(event.at)}` }, () => this.#fd.ioeventfd(args));
   }
 
   /** KVM_SIGNAL_MSI: whether it was delivered; false when the guest blocks it. */
-  signalMsi({ address, data, deviceId }: { address: bigint; data: number; deviceId?: number }): boolean {
-    const [address_lo, address_hi] = halves("address", address);
-    const flags = deviceId === undefined ? 0 : KVM_MSI_VALID_DEVID;
-    const msi = pack(structs.kvm_msi, { address_lo, address_hi, data, flags, devid: deviceId ?? 0 });
-    return this.#do({ what: `at ${hex(address)}` }, () => this.#fd.signalMsi(msi)) > 0;
+  signalMsi(msi: Msi): boolean {
+    const args = packMsi(msi);
+    return this.#do({ what: `at ${hex(msi.address)}` }, () => this.#fd.signalMsi(args)) > 0;
   }
 
   /** KVM_REGISTER_COALESCED_MMIO: stores there go into the ring of `vcpu.takeCoalescedWrites()` instead of exiting. */
-  addCoalescedMmio({ at, bytes }: { at: bigint; bytes: number }): void {
-    const zone = pack(structs.kvm_coalesced_mmio_zone, { addr: at, size: bytes });
-    this.#do({ what: `at ${hex(at)}` }, () => this.#fd.registerCoalescedMmio(zone));
+  addCoalescedMmio(zone: CoalescedZone): void {
+    const args = packZone(zone);
+    this.#do({ what: `at ${hex(zone.at)}` }, () => this.#fd.registerCoalescedMmio(args));
   }
 
   /** KVM_UNREGISTER_COALESCED_MMIO. */
-  removeCoalescedMmio({ at, bytes }: { at: bigint; bytes: number }): void {
-    const zone = pack(structs.kvm_coalesced_mmio_zone, { addr: at, size: bytes });
-    this.#do({ what: `at ${hex(at)}` }, () => this.#fd.unregisterCoalescedMmio(zone));
+  removeCoalescedMmio(zone: CoalescedZone): void {
+    const args = packZone(zone);
+    this.#do({ what: `at ${hex(zone.at)}` }, () => this.#fd.unregisterCoalescedMmio(args));
   }
 
   /** KVM_ARM_PREFERRED_TARGET. */
@@ -274,7 +237,7 @@ export class Vm implements Disposable {
 
   /** KVM_ARM_SET_COUNTER_OFFSET: of the virtual and the physical counter of every vCPU, for good. */
   setCounterOffset(offset: bigint): void {
-    const args = pack(structs.kvm_arm_counter_offset, { counter_offset: offset });
+    const args = pack(structs.kvm_arm_counter_offset, { counter_offset: u64("offset", offset) });
     this.#do({}, () => this.#fd.armSetCounterOffset(args));
   }
 
@@ -290,7 +253,7 @@ export class Vm implements Disposable {
    * guest memory were covered.
    */
   copyMteTags(request: { direction: "to-guest" | "from-guest"; at: bigint; bytes: bigint; tags: Uint8Array }): number {
-    const { direction, at, bytes, tags } = request;
+    const { direction, at, bytes, tags } = record("request", request);
     const flags = oneOf("direction", direction, { "to-guest": 0, "from-guest": 1 }) === "to-guest" ? 0n : 1n;
     u64("at", at);
     u64("bytes", bytes);
@@ -299,8 +262,9 @@ export class Vm implements Disposable {
   }
 
   /** KVM_CREATE_GUEST_MEMFD: a descriptor for `addMemory({ from: { guestMemfd } })`, closed with the VM. */
-  createGuestMemfd({ bytes, flags = 0n }: { bytes: bigint; flags?: bigint }): number {
-    const args = pack(structs.kvm_create_guest_memfd, { size: bytes, flags });
+  createGuestMemfd(request: { bytes: bigint; flags?: bigint }): number {
+    const { bytes, flags = 0n } = record("createGuestMemfd: request", request);
+    const args = pack(structs.kvm_create_guest_memfd, { size: u64("bytes", bytes), flags: u64("flags", flags) });
     return this.#do({ what: `${bytes} bytes` }, () => this.#fd.createGuestMemfd(args));
   }
 
@@ -311,8 +275,12 @@ export class Vm implements Disposable {
 
   /** KVM_ARM_VM_SMCCC_FILTER: what happens to the hypercalls of a range of function ids. EBUSY: a vCPU has run. */
   filterHypercalls(range: { base: number; functions: number; action: keyof typeof smcccActions }): void {
-    const action = smcccActions[oneOf("action", range.action, smcccActions)];
-    const filter = pack(structs.kvm_smccc_filter, { base: range.base, nr_functions: range.functions, action });
+    const { base, functions, action } = record("range", range);
+    const filter = pack(structs.kvm_smccc_filter, {
+      base: u32("base", base),
+      nr_functions: u32("functions", functions),
+      action: smcccActions[oneOf("action", action, smcccActions)],
+    });
     this.setAttr(KVM_ARM_VM_SMCCC.CTRL, BigInt(KVM_ARM_VM_SMCCC.FILTER), filter);
   }
 
@@ -396,43 +364,6 @@ export function checkCap(fd: { checkExtension(cap: number): number }, cap: CapNa
 
 function deviceType(kind: DeviceKind | number): number {
   return typeof kind === "number" ? u32("kind", kind) : deviceKinds[oneOf("kind", kind, deviceKinds)];
-}
-
-const halves = (what: string, address: bigint): [low: number, high: number] => [
-  Number(u64(what, address) & 0xffff_ffffn),
-  Number(address >> 32n),
-];
-
-function irqWord(line: IrqLine): number {
-  optionsArgument("line", line);
-  const word = (type: number, vcpu: number, number: number) =>
-    (((vcpu >> 8) << 28) | (type << 24) | ((vcpu & 0xff) << 16) | number) >>> 0;
-  switch (line.type) {
-    case "spi":
-      return word(KVM_ARM_IRQ_TYPE.SPI, 0, integer("line.number", line.number, 0, 0xffff));
-    case "ppi":
-      return word(KVM_ARM_IRQ_TYPE.PPI, vcpuIndex(line.vcpu), integer("line.number", line.number, 0, 0xffff));
-    case "cpu":
-      return word(
-        KVM_ARM_IRQ_TYPE.CPU,
-        vcpuIndex(line.vcpu),
-        oneOf("line.input", line.input, { irq: 0, fiq: 1 }) === "irq" ? 0 : 1,
-      );
-    default:
-      throw new TypeError(`line.type must be spi, ppi or cpu, got ${describe((line as { type?: unknown }).type)}`);
-  }
-}
-
-const vcpuIndex = (vcpu: number): number => integer("line.vcpu", vcpu, 0, 0xfff);
-
-function ioeventfd({ eventFd, at, bytes, match }: IoEvent, flags: number): Uint8Array {
-  return pack(structs.kvm_ioeventfd, {
-    addr: at,
-    len: bytes,
-    fd: eventFd.fd,
-    datamatch: match ?? 0n,
-    flags: flags | (match === undefined ? 0 : KVM_IOEVENTFD_FLAG.DATAMATCH),
-  });
 }
 
 function mappingRequest(bytes: number, from: MemoryOptions["from"]): MappingRequest {
