@@ -1,19 +1,22 @@
 // A closed descriptor refuses every verb of the seam with EBADF, and closing twice does nothing.
 
 import assert from "node:assert/strict";
-import type { DeviceFd, VcpuFd, VmFd } from "../../lib/backend.js";
+import type { AttrFd, DeviceFd, VcpuFd, VmFd } from "../../lib/backend.js";
 import { pack, structs } from "../../lib/uapi/structs.js";
 import { needsDevice, onEveryBackend } from "../support/backends.js";
 import { assertRefused, assertRunRefused } from "../support/refusal.js";
 
+/** A call of every verb: the compiler sees to it that none is left out. */
+type Verbs<F, K extends keyof F = Exclude<keyof F, "close" | "closed" | "id" | "runPage" | "run">> = Readonly<
+  Record<K, (fd: F) => unknown>
+>;
+
 const bytes = (size: number) => new Uint8Array(size);
-const attr = <F extends VmFd | VcpuFd | DeviceFd>(): Readonly<Record<string, (fd: F) => unknown>> => ({
+const attr = <F extends VmFd | VcpuFd | DeviceFd>(): Verbs<F, keyof AttrFd> => ({
   setDeviceAttr: (fd) => fd.setDeviceAttr(0, 0n, bytes(8)),
   getDeviceAttr: (fd) => fd.getDeviceAttr(0, 0n, bytes(8)),
   hasDeviceAttr: (fd) => fd.hasDeviceAttr(0, 0n),
 });
-
-type Verbs<F> = Readonly<Record<string, (fd: F) => unknown>>;
 
 // biome-ignore format: table
 const vmVerbs: Verbs<VmFd> = {
@@ -125,21 +128,4 @@ onEveryBackend("a closed descriptor", (host) => {
     assertRefused("EBADF", () => kvm.runPageBytes);
     assertRefused("EBADF", () => kvm.createEventFd());
   });
-
-  it("these are all verbs that the seam has", () => {
-    const vm = host.keep(host.kvm.createVm());
-    const cpu = vm.fd.createVcpu(0);
-    assert.deepEqual(verbsOf(vm.fd), Object.keys(vmVerbs).sort());
-    assert.deepEqual(verbsOf(cpu), [...Object.keys(vcpuVerbs), "run"].sort());
-    cpu.close();
-  });
 });
-
-/** The methods of an object, but close. */
-function verbsOf(object: object): string[] {
-  const prototype = Object.getPrototypeOf(object) as object;
-  return Object.getOwnPropertyNames(prototype)
-    .filter((name) => typeof Object.getOwnPropertyDescriptor(prototype, name)?.value === "function")
-    .filter((name) => !["constructor", "close"].includes(name))
-    .sort();
-}

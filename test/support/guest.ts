@@ -9,6 +9,7 @@ import type { Vcpu } from "../../lib/vcpu.js";
 import type { MemoryOptions, Vm } from "../../lib/vm.js";
 import { mov64, store, XZR } from "./assemble.js";
 import type { Host } from "./backends.js";
+import { answer } from "./refusal.js";
 
 /** Where guests have their memory, and where there is none. Arbitrary. */
 export const RAM = 0x4000_0000n;
@@ -102,6 +103,15 @@ export async function runToMmio(cpu: Vcpu): Promise<MmioExit> {
   const exit = await runToExit(cpu);
   assert.equal(exit.reason, "mmio");
   return exit as MmioExit;
+}
+
+/** Waits until the vCPU is inside a run, on whichever thread. */
+export async function untilRunning(cpu: Vcpu): Promise<void> {
+  for (let waited = 0; waited < PATIENCE_MS; waited += 10) {
+    if (answer(() => cpu.mpState) === "EBUSY") return;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  assert.fail(`the vCPU did not run within ${PATIENCE_MS} ms`);
 }
 
 /** Runs until `milliseconds` have passed, when the vCPU is kicked. Gives the exit: "interrupted" if there was none. */

@@ -1,0 +1,170 @@
+// Attributes of a vCPU: PMU, timers, stolen time. Documentation/virt/kvm/devices/vcpu.rst.
+
+import assert from "node:assert/strict";
+import { pc, sysReg, x } from "../../lib/arm64/registers.js";
+import { KVM_ARM_VCPU_GROUP as GROUP } from "../../lib/uapi/constants.js";
+import { pack, structs } from "../../lib/uapi/structs.js";
+import { hvc } from "../support/assemble.js";
+import { needs, needsDevice, onEveryBackend } from "../support/backends.js";
+import { makeGicGuest } from "../support/gic.js";
+import { finish, makeGuest, RAM, runToFinish } from "../support/guest.js";
+import { answer, assertRefused } from "../support/refusal.js";
+
+const [VTIMER, PTIMER] = [0n, 1n];
+const [PMU_IRQ, PMU_INIT, PMU_FILTER, PMU_SET] = [0n, 1n, 2n, 3n];
+
+onEveryBackend("vCPU attributes", (host) => {
+  it("groups that nobody has are ENXIO", () => {
+    const { cpu } = makeGuest(host);
+    for (const group of [3, 99, 0xffff_ffff]) {
+      assertRefused("ENXIO", () => cpu.setAttr(group, 0n, 0));
+      assertRefused("ENXIO", () => cpu.getAttr(group, 0n, 32));
+      assert.equal(cpu.hasAttr(group, 0n), false);
+    }
+  });
+
+  it("the timers' interrupts are 27 and 30 until they are set", () => {
+    const { cpu } = makeGuest(host);
+    assert.deepEqual([cpu.getAttr(GROUP.TIMER, VTIMER, 32), cpu.getAttr(GROUP.TIMER, PTIMER, 32)], [27, 30]);
+  });
+
+  it("timers that there are none of are ENXIO", () => {
+    const { cpu } = makeGuest(host);
+    assert.deepEqual(
+      [0n, 1n, 99n].map((attr) => cpu.hasAttr(GROUP.TIMER, attr)),
+      [true, true, false],
+    );
+    assertRefused("ENXIO", () => cpu.getAttr(GROUP.TIMER, 99n, 32));
+  });
+
+  it("a timer's interrupt is a PPI, the same for every vCPU", function () {
+    needsDevice(this, host, "vgic-v3");
+    const { cpus, cpu } = makeGuest(host, [], { vcpus: 2, prepare: (vm) => host.keep(vm.createDevice("vgic-v3")) });
+    for (const irq of [0, 15, 32, 1000]) assertRefused("EINVAL", () => cpu.setAttr(GROUP.TIMER, VTIMER, irq));
+    assertRefused("EFAULT", () => cpu.setAttr(GROUP.TIMER, VTIMER));
+    cpu.setAttr(GROUP.TIMER, VTIMER, 22);
+    assert.equal(cpus[1]?.getAttr(GROUP.TIMER, VTIMER, 32), 22);
+  });
+
+  it("a timer's interrupt that another has is found at the first run", function () {
+    needsDevice(this, host, "vgic-v3");
+    const { cpu } = makeGicGuest(host);
+    cpu.setAttr(GROUP.TIMER, VTIMER, 30);
+    assertRefused("EINVAL", () => cpu.runSync());
+  });
+
+  it("the PMU of a vCPU without it is ENODEV to set, and ENXIO to ask", () => {
+    const { cpu } = makeGuest(host);
+    for (const attr of [PMU_IRQ, PMU_INIT]) {
+      assertRefused("ENODEV", () => cpu.setAttr(GROUP.PMU_V3, attr, 23));
+      assert.equal(cpu.hasAttr(GROUP.PMU_V3, attr), false);
+    }
+  });
+
+  it("the PMU has its attributes, and is initialised once", function () {
+    needs(this, host, "ARM_PMU_V3");
+    const { cpu } = makeGuest(host, [], { features: ["pmu-v3"] });
+    assert.deepEqual(
+      [0n, 1n, 2n, 3n, 99n].map((attr) => cpu.hasAttr(GROUP.PMU_V3, attr)),
+      [true, true, true, true, false],
+    );
+    cpu.setAttr(GROUP.PMU_V3, PMU_INIT);
+    assertRefused("EBUSY", () => cpu.setAttr(GROUP.PMU_V3, PMU_INIT));
+    assertRefused("EBUSY", () => cpu.setAttr(GROUP.PMU_V3, PMU_IRQ, 23));
+  });
+
+  it("the PMU's interrupt needs an in-kernel interrupt controller", function () {
+    needs(this, host, "ARM_PMU_V3");
+    const { cpu } = makeGuest(host, [], { features: ["pmu-v3"] });
+    assertRefused("EINVAL", () => cpu.setAttr(GROUP.PMU_V3, PMU_IRQ, 23));
+    assertRefused("EINVAL", () => cpu.getAttr(GROUP.PMU_V3, PMU_IRQ, 32));
+  });
+
+  it("the PMU's interrupt is set once, a PPI, and is ENXIO to read before", function () {
+    needs(this, host, "ARM_PMU_V3");
+    needsDevice(this, host, "vgic-v3");
+    const { cpu } = makeGuest(host, [], {
+      features: ["pmu-v3"],
+      prepare: (vm) => host.keep(vm.createDevice("vgic-v3")),
+    });
+    assertRefused("ENXIO", () => cpu.getAttr(GROUP.PMU_V3, PMU_IRQ, 32));
+    assertRefused("ENODEV", () => cpu.setAttr(GROUP.PMU_V3, PMU_INIT));
+    assertRefused("EINVAL", () => cpu.setAttr(GROUP.PMU_V3, PMU_IRQ, 3));
+    cpu.setAttr(GROUP.PMU_V3, PMU_IRQ, 23);
+    assert.equal(cpu.getAttr(GROUP.PMU_V3, PMU_IRQ, 32), 23);
+    assertRefused("EBUSY", () => cpu.setAttr(GROUP.PMU_V3, PMU_IRQ, 23));
+  });
+
+  it("a PMU that was not initialised makes the first run EINVAL", function () {
+    needs(this, host, "ARM_PMU_V3");
+    const { cpu } = makeGuest(host, [], { features: ["pmu-v3"] });
+    assertRefused("EINVAL", () => cpu.runSync());
+  });
+
+  it("the PMU's event filter is a range and an action, until the first run", function () {
+    needs(this, host, "ARM_PMU_V3");
+    const { cpu } = makeGuest(host, [], { features: ["pmu-v3"] });
+    const filter = (fields: object) =>
+      cpu.setAttr(GROUP.PMU_V3, PMU_FILTER, pack(structs.kvm_pmu_event_filter, { nevents: 1, ...fields }));
+    assertRefused("EINVAL", () => filter({ action: 2 }));
+    assertRefused("EINVAL", () => filter({ base_event: 0xffff, nevents: 2 }));
+    filter({ base_event: 0x11, action: 0 });
+    cpu.setAttr(GROUP.PMU_V3, PMU_INIT);
+    cpu.immediateExit = true;
+    cpu.runSync();
+    assertRefused("EBUSY", () => filter({ base_event: 0x12 }));
+  });
+
+  it("a PMU that the host does not have is ENXIO", function () {
+    needs(this, host, "ARM_PMU_V3");
+    const { cpu } = makeGuest(host, [], { features: ["pmu-v3"] });
+    assertRefused("ENXIO", () => cpu.setAttr(GROUP.PMU_V3, PMU_SET, 0x7fff_0000));
+  });
+
+  it("the number of counters in PMCR_EL0 can be lowered and not raised", function () {
+    needs(this, host, "ARM_PMU_V3");
+    needs(this, host, "ARM_SUPPORTED_REG_MASK_RANGES");
+    const { cpu } = makeGuest(host, [], { features: ["pmu-v3"] });
+    const pmcr = cpu.getReg(sysReg("PMCR_EL0"));
+    const counters = (pmcr >> 11n) & 0x1fn;
+    assert.ok(counters > 0n);
+    const withCounters = (n: bigint) => (pmcr & ~(0x1fn << 11n)) | (n << 11n);
+    cpu.setReg(sysReg("PMCR_EL0"), withCounters(counters - 1n));
+    assert.equal((cpu.getReg(sysReg("PMCR_EL0")) >> 11n) & 0x1fn, counters - 1n);
+    cpu.setReg(sysReg("PMCR_EL0"), withCounters(31n));
+    assert.equal((cpu.getReg(sysReg("PMCR_EL0")) >> 11n) & 0x1fn, counters - 1n);
+  });
+
+  it("stolen time is placed once, in a slot, aligned to 64 bytes", function () {
+    needs(this, host, "STEAL_TIME");
+    const { cpu } = makeGuest(host);
+    assert.equal(cpu.getAttr(GROUP.PVTIME, 0n, 64), 2n ** 64n - 1n);
+    assertRefused("EINVAL", () => cpu.setAttr(GROUP.PVTIME, 0n, RAM + 32n));
+    assertRefused("EINVAL", () => cpu.setAttr(GROUP.PVTIME, 0n, 0x9000_0000n));
+    assertRefused("EFAULT", () => cpu.setAttr(GROUP.PVTIME, 0n));
+    assertRefused("ENXIO", () => cpu.setAttr(GROUP.PVTIME, 1n, RAM));
+    cpu.setAttr(GROUP.PVTIME, 0n, RAM + 0x1000n);
+    assert.equal(cpu.getAttr(GROUP.PVTIME, 0n, 64), RAM + 0x1000n);
+    assertRefused("EEXIST", () => cpu.setAttr(GROUP.PVTIME, 0n, RAM + 0x2000n));
+  });
+
+  it("stolen time is told to the guest where it was placed", async function () {
+    needs(this, host, "STEAL_TIME");
+    const { cpu } = makeGuest(host, [hvc(0), ...finish], { features: ["psci-0.2"] });
+    cpu.setAttr(GROUP.PVTIME, 0n, RAM + 0x1000n);
+    cpu.setReg(x(0), 0xc500_0021n);
+    cpu.setReg(pc, RAM);
+    await runToFinish(cpu);
+    assert.equal(cpu.getReg(x(0)), RAM + 0x1000n);
+  });
+
+  it("stolen time is ENXIO where the host does not count it", () => {
+    const { cpu } = makeGuest(host);
+    const there = host.kvm.has("STEAL_TIME") !== 0;
+    assert.equal(cpu.hasAttr(GROUP.PVTIME, 0n), there);
+    assert.equal(
+      answer(() => cpu.getAttr(GROUP.PVTIME, 0n, 64)),
+      there ? "OK" : "ENXIO",
+    );
+  });
+});
