@@ -22,7 +22,8 @@ const table = [
   ["attention", 1], // low word: see Attention; other threads set bits in it
   ["eventRegister", 1], // of WFE; other threads set it to 1
   ["virtualSError", 1], // ESR_EL1.ISS that a pending SError will have (VSESR_EL2)
-  ["reserved", 3],
+  ["fence", 1], // written and read by barriers, for their effect on the host
+  ["reserved", 2],
   ["v", 64], // V0 to V31, 128 bits each
   ["temporary", 64], // values inside one instruction
   ["sysregs", sysRegs.length], // one for each row of the table, in its order

@@ -3,12 +3,15 @@
 // The local monitor remembers the address and the value that was read; a Store-Exclusive is a compare and exchange with
 // that value. So a location that was changed and changed back counts as untouched.
 
-import { ORDERED, READ_WRITE } from "../a64/access.js";
+import { READ_WRITE } from "../a64/access.js";
 import type { AccessBytes, AtomicOperation } from "../a64/machine.js";
 import { type CpuState, cells } from "../cpu/state.js";
 import type { GuestMemory } from "./memory.js";
 import type { Bus } from "./stop.js";
 import type { Cell, Wide } from "./wide.js";
+
+/** A word that nobody else looks at. */
+const FENCE = cells.fence * 2;
 
 export class AtomicMemory {
   private readonly w: Int32Array;
@@ -24,8 +27,28 @@ export class AtomicMemory {
     this.q = state.quads;
   }
 
+  // JavaScript's Atomics are sequentially consistent, as the order of all STLR and LDAR is, on every host.
+  loadOrdered(bytes: AccessBytes, address: Cell, access: number): Cell {
+    const offset = this.memory.locate(address, bytes, access, "read");
+    return this.wide.constant(this.atomicLoad(offset, bytes));
+  }
+
+  storeOrdered(bytes: AccessBytes, address: Cell, value: Cell, access: number): void {
+    const offset = this.memory.locate(address, bytes, access, "write");
+    if (bytes === 8) Atomics.store(this.memory.m64, offset / 8, this.q[value >> 1]!);
+    else if (bytes === 4) Atomics.store(this.memory.m32, offset >>> 2, this.w[value]!);
+    else if (bytes === 2) Atomics.store(this.memory.m16, offset >>> 1, this.w[value]!);
+    else Atomics.store(this.memory.m8, offset, this.w[value]!);
+  }
+
+  /** DMB and DSB: a store and a load, both sequentially consistent, let nothing pass on any host. */
+  fence(): void {
+    Atomics.store(this.w, FENCE, 0);
+    Atomics.load(this.w, FENCE);
+  }
+
   loadExclusive(bytes: AccessBytes, address: Cell, access: number): Cell {
-    const value = this.memory.load(bytes, address, access | ORDERED);
+    const value = this.loadOrdered(bytes, address, access);
     this.monitor(bytes, address, value, value);
     return value;
   }

@@ -1,6 +1,7 @@
 // The evaluator: Machine in plain TypeScript over the CPU state. The readable judge of the other engines, and the one
 // that steps single instructions. It runs EL0 and EL1; its caller is EL2.
 
+import { ORDERED } from "../a64/access.js";
 import type { Insn } from "../a64/insn.js";
 import type { AccessBytes, AtomicOperation, Barrier, Machine, MachineOn, PstateField, Width } from "../a64/machine.js";
 import {
@@ -336,10 +337,12 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean>, Faul
     if (this.registers.checksSpAlignment()) this.raise(syndrome(Ec.spAlignment, 0), null);
   }
   load(bytes: AccessBytes, address: Cell, access: number): Cell {
+    if ((access & ORDERED) !== 0) return this.atomics.loadOrdered(bytes, address, access);
     return this.memory.load(bytes, address, access);
   }
   store(bytes: AccessBytes, address: Cell, value: Cell, access: number): void {
-    this.memory.store(bytes, address, value, access);
+    if ((access & ORDERED) !== 0) this.atomics.storeOrdered(bytes, address, value, access);
+    else this.memory.store(bytes, address, value, access);
   }
   storePair(bytes: 4 | 8, address: Cell, first: Cell, second: Cell, access: number): void {
     this.memory.storePair(bytes, address, first, second, access);
@@ -375,9 +378,8 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean>, Faul
     return this.atomics.compareAndSwapPair(bytes, address, expected, desired, access);
   }
   barrier(kind: Barrier): void {
-    // A locked read-modify-write of a private word orders everything on every host; ISB and SB order nothing that this
-    // machine reorders.
-    if (kind === "DSB" || kind === "DMB") Atomics.or(this.w, cells.eventRegister * 2, 0);
+    // ISB and SB order nothing that this machine reorders.
+    if (kind === "DSB" || kind === "DMB") this.atomics.fence();
   }
 
   /** UNDEFINED at EL0. */
