@@ -21,18 +21,21 @@ const napi_type_tag* TagOf(Class cls) {
 napi_value Enter(napi_env env, napi_callback_info info) {
   Call call(env, info);
   if (call.failed()) return nullptr;
-  const Row* row = call.row();
-  Object* self = call.Unwrap(call.self(), row->cls, "this");
-  if (self == nullptr) return nullptr;
-  if (row->call == nullptr) return row->body(*self, call);
-  const int refused = self->Begin();
-  if (refused != 0) return call.Refuse(refused);
-  napi_value result = row->body(*self, call);
-  self->End();
-  return result;
+  Object* self = call.Unwrap(call.self(), call.row()->cls, "this");
+  return self == nullptr ? nullptr : Do(*self, call);
 }
 
 }  // namespace
+
+napi_value Do(Object& self, Call& call) {
+  const Row* row = call.row();
+  if (row->call == nullptr) return row->body(self, call);
+  const int refused = self.Begin();
+  if (refused != 0) return call.Refuse(refused);
+  napi_value result = row->body(self, call);
+  self.End();
+  return result;
+}
 
 napi_value Release(Object& self, Call&) {
   self.Release();
@@ -136,12 +139,16 @@ napi_value SetValue(napi_env env, napi_value object, const char* name, napi_valu
 
 Call::Call(napi_env env, napi_callback_info info) : env_(env) {
   size_t count = kMost;
-  void* data = nullptr;
+  failed_ = napi_get_cb_info(env, info, &count, arguments_, &self_, &data_) != napi_ok;
+  row_ = static_cast<const Row*>(data_);
+}
+
+Call::Call(napi_env env, napi_callback_info info, const Row& row) : Call(env, info) { row_ = &row; }
+
+Addon* Call::addon() const {
   void* addon = nullptr;
-  failed_ = napi_get_cb_info(env, info, &count, arguments_, &self_, &data) != napi_ok ||
-            napi_get_instance_data(env, &addon) != napi_ok || addon == nullptr;
-  row_ = static_cast<const Row*>(data);
-  if (!failed_) addon_ = static_cast<Ref<Addon>*>(addon)->get();
+  napi_get_instance_data(env_, &addon);
+  return static_cast<Ref<Addon>*>(addon)->get();
 }
 
 Object* Call::Unwrap(napi_value value, Class cls, const char* name) {
@@ -214,6 +221,14 @@ bool Call::IsNull(size_t index) {
   return !failed_ && napi_typeof(env_, arguments_[index], &type) == napi_ok && type == napi_null;
 }
 
+bool Call::Terminating() {
+  bool tagged = false;
+  napi_value object = nullptr;
+  // Any function that could run JavaScript fails then; this one does nothing else.
+  return napi_create_object(env_, &object) != napi_ok ||
+         napi_check_object_type_tag(env_, object, TagOf(Class::kVcpu), &tagged) != napi_ok;
+}
+
 napi_value Call::MakeRefusal(int error, const char* call) {
   char text[96];
   snprintf(text, sizeof text, "%s: errno %d", call, error);
@@ -264,6 +279,12 @@ napi_value Call::Number(int64_t result) {
   if (result < 0) return Refuse(static_cast<int>(-result));
   napi_value number = nullptr;
   napi_create_int64(env_, result, &number);
+  return number;
+}
+
+napi_value Call::Int32(int32_t value) {
+  napi_value number = nullptr;
+  napi_create_int32(env_, value, &number);
   return number;
 }
 

@@ -99,9 +99,13 @@ struct Bytes {
 class Call {
  public:
   Call(napi_env env, napi_callback_info info);
+  // A call of a function that is bound to one object (VcpuFd::Make).
+  Call(napi_env env, napi_callback_info info, const Row& row);
 
   napi_env env() const { return env_; }
-  Addon* addon() const { return addon_; }
+  Addon* addon() const;
+  // What the function was made with: the row, or the object that it is bound to.
+  void* data() const { return data_; }
   napi_value self() const { return self_; }
   const Row* row() const { return row_; }
   // An exception is pending: return null to JavaScript.
@@ -132,6 +136,9 @@ class Call {
   Object* Unwrap(napi_value value, Class cls, const char* name);
   napi_value argument(size_t index) const { return arguments_[index]; }
 
+  // The environment runs no more JavaScript.
+  bool Terminating();
+
   // The kernel's no: an Error with `errno` and `call`.
   napi_value Refuse(int error, const char* call);
   napi_value Refuse(int error) { return Refuse(error, row_->call); }
@@ -151,6 +158,7 @@ class Call {
   }
   napi_value Done(int result) { return result < 0 ? Refuse(-result) : nullptr; }
   napi_value Number(int64_t result);
+  napi_value Int32(int32_t value);
   napi_value BigInt(uint64_t value);
   napi_value Boolean(bool value);
 
@@ -159,7 +167,7 @@ class Call {
 
   static constexpr size_t kMost = 8;
   napi_env env_;
-  Addon* addon_ = nullptr;
+  void* data_ = nullptr;
   const Row* row_ = nullptr;
   napi_value self_ = nullptr;
   napi_value arguments_[kMost];
@@ -204,6 +212,8 @@ napi_value Fill(Object& self, Call& call) {
   return FillStruct(request, self, call);
 }
 
+// What the row of a call says, on `self`.
+napi_value Do(Object& self, Call& call);
 napi_value Release(Object& self, Call& call);
 napi_value Closed(Object& self, Call& call);
 

@@ -99,7 +99,7 @@ void Registry::Leave(const Ref<Core>& core) {
 
 void Registry::EndRuns() {
   Lock lock(mutex_);
-  ended_.store(true, std::memory_order_release);
+  ended_.store(true);
   for (Core* core = cores_; core != nullptr; core = core->next_) {
     if (core->kind == Core::Kind::kVcpu) static_cast<VcpuCore*>(core)->Kick();
   }
@@ -170,34 +170,38 @@ bool VcpuCore::BeginRun() {
 
 uint8_t* VcpuCore::immediate_exit() const { return page->address() + offsetof(kvm_run, immediate_exit); }
 
+// Run and Kick meet without a lock, which the MMIO loop would feel. Between what each writes and what it then reads lies
+// a full barrier: either Kick sees runner_, or Run sees what Kick wrote before it looked. (Sequentially consistent stores
+// and loads alone would do on hardware, but emulators let a later load pass such a store.)
 int VcpuCore::Run() {
-  const pid_t self = ThisThread();
-  {
-    Lock lock(mutex);
-    // Asked under the lock, so that EndRuns either is seen here or sees runner_.
-    if (Registry::Get().ended()) return EINTR;
-    runner_ = self;
+  runner_.store(ThisThread());
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  int error = EINTR;
+  if (!Registry::Get().ended()) {
     // JavaScript writes this byte too and may have wiped the kick's bit.
-    if (kicked_) __atomic_fetch_or(immediate_exit(), kKicked, __ATOMIC_SEQ_CST);
+    if (kicked_.load()) __atomic_fetch_or(immediate_exit(), kKicked, __ATOMIC_SEQ_CST);
+    error = -Ioctl(kRun, fd);
   }
-  const int error = -Ioctl(kRun, fd);
-  Lock lock(mutex);
-  runner_ = 0;
-  if (error == EINTR) {
-    kicked_ = false;
-    __atomic_fetch_and(immediate_exit(), static_cast<uint8_t>(~kKicked), __ATOMIC_SEQ_CST);
-  }
-  return error > 0 ? error : 0;
+  runner_.store(0);
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  // SAFETY: a kick that saw runner_ has sent its signal before this thread goes on, so no dead thread is signalled.
+  while (kicking_.load() != 0) sched_yield();
+  if (error != EINTR) return error > 0 ? error : 0;
+  kicked_.store(false);
+  __atomic_fetch_and(immediate_exit(), static_cast<uint8_t>(~kKicked), __ATOMIC_SEQ_CST);
+  return EINTR;
 }
 
 void VcpuCore::Kick() {
-  Lock lock(mutex);
-  kicked_ = true;
-  // SAFETY: the page is mapped as long as this object lives. The bit comes first: a thread that has not yet entered
-  // the kernel finds it there, one that has is interrupted by the signal; no kick falls between.
+  kicking_.fetch_add(1);
+  kicked_.store(true);
+  // SAFETY: the page is mapped as long as this object lives. The bit comes before the signal: a thread that has not yet
+  // entered the kernel finds it there, one that has is interrupted; no kick falls between.
   __atomic_fetch_or(immediate_exit(), kKicked, __ATOMIC_SEQ_CST);
-  // SAFETY: runner_ changes under this lock only, so the thread is alive and inside Run().
-  if (runner_ != 0) syscall(SYS_tgkill, getpid(), runner_, kick_signal);
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  const pid_t runner = runner_.load();
+  if (runner != 0) syscall(SYS_tgkill, getpid(), runner, kick_signal);
+  kicking_.fetch_sub(1);
 }
 
 int VcpuCore::Start(Completion* job) {

@@ -41,7 +41,7 @@ class Registry : public Allocated {
   static uint64_t TokenOf(const Core* core) { return core->token_; }
   // Ends every KVM_RUN of the process, now and from now on.
   void EndRuns();
-  bool ended() const { return ended_.load(std::memory_order_acquire); }
+  bool ended() const { return ended_.load(); }
 
  private:
   Mutex mutex_;
@@ -122,10 +122,12 @@ class VcpuCore : public Core {
 
   // How many verbs are in flight, or -1: a run.
   std::atomic<int> users_{0};
-  // The thread that is inside KVM_RUN, or 0; under mutex.
-  pid_t runner_ = 0;
-  // A kick that no KVM_RUN has answered yet; under mutex.
-  bool kicked_ = false;
+  // The thread that is inside KVM_RUN, or 0.
+  std::atomic<pid_t> runner_{0};
+  // A kick that no KVM_RUN has answered yet.
+  std::atomic<bool> kicked_{false};
+  // How many threads are in Kick().
+  std::atomic<int> kicking_{0};
   // The vCPU's own thread; under mutex.
   Condition changed_;
   uv_thread_t thread_{};

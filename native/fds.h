@@ -47,6 +47,8 @@ struct VcpuFd : public Object {
 
   Ref<VcpuCore> core;
   Completion* pending = nullptr;
+  // Its Worker is being terminated: it runs no more, so that JavaScript comes to notice.
+  bool terminating = false;
 };
 
 struct DeviceFd : public Object {
