@@ -11,14 +11,14 @@ export const programs = {
     0x11002000, // add w0, w0, #0x8
     0xd4000002, // hvc #0x0
   ],
-  /** Loads from 0x9000000 with every kind of sign extension, x1 to x5; then turns the machine off. */
+  /** Loads from 0x9000000 with every kind of sign extension, x11 to x15; then turns the machine off. */
   signedLoads: [
     0xd2a12000, // mov x0, #0x9000000
-    0x39800001, // ldrsb x1, [x0]
-    0x39c00002, // ldrsb w2, [x0]
-    0x79800003, // ldrsh x3, [x0]
-    0xb9800004, // ldrsw x4, [x0]
-    0x39400005, // ldrb w5, [x0]
+    0x3980000b, // ldrsb x11, [x0]
+    0x39c0000c, // ldrsb w12, [x0]
+    0x7980000d, // ldrsh x13, [x0]
+    0xb980000e, // ldrsw x14, [x0]
+    0x3940000f, // ldrb w15, [x0]
     0x52b08000, // mov w0, #0x84000000
     0x11002000, // add w0, w0, #0x8
     0xd4000002, // hvc #0x0

@@ -105,7 +105,7 @@ describe("the model's KVM_RUN", () => {
         ? [0xffff_ffff_ffff_ff80n, 0xffff_ff80n, 0xffff_ffff_ffff_8180n, 0xffff_ffff_8382_8180n, 0x80n]
         : [0x80n, 0x80n, 0x8180n, 0x8382_8180n, 0x80n];
       assert.deepEqual(
-        [1, 2, 3, 4, 5].map((n) => get(vcpu, x(n))),
+        [11, 12, 13, 14, 15].map((n) => get(vcpu, x(n))),
         expected,
       );
       other.close();
