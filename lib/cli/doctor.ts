@@ -3,6 +3,7 @@ import process from "node:process";
 import { parseArgs } from "node:util";
 import { Kvm, KvmError, kernels } from "../index.js";
 import { type CapName, caps } from "../uapi/caps.js";
+import { Machine } from "../vmm/index.js";
 import { type Check, checkHost } from "./doctor-checks.js";
 import { lookAtHost } from "./doctor-host.js";
 import { exitStatus, MODEL_ONLY, UsageError } from "./exit-status.js";
@@ -30,7 +31,8 @@ interface Report {
   readonly node: string;
   readonly usable: boolean;
   readonly checks: readonly Check[];
-  readonly backend: BackendReport;
+  /** Absent when it can not even make a VM: then a check says why. */
+  readonly backend?: BackendReport;
   /** The kernels that the model plays. */
   readonly modelKernels: readonly string[];
 }
@@ -49,14 +51,12 @@ function capabilitiesOf(kvm: Kvm): Partial<Record<CapName, number>> {
 }
 
 function inspect(kvm: Kvm): BackendReport {
-  using vm = kvm.createVm();
-  using vcpu = vm.createVcpu();
-  vcpu.init({ features: ["psci-0.2"] });
+  using machine = new Machine(kvm, { memoryBytes: 1 << 20 });
   return {
     backend: kvm.backend,
     apiVersion: kvm.apiVersion,
     capabilities: capabilitiesOf(kvm),
-    registers: vcpu.regList().length,
+    registers: machine.vcpus[0]?.regList().length ?? 0,
     ipaBits: kvm.has("ARM_VM_IPA_SIZE"),
   };
 }
@@ -72,12 +72,20 @@ function diagnose(): Report {
     refusal = error.message;
   }
   using opened = kvm ?? Kvm.open({ backend: "model" });
+  const checks = checkHost(host, refusal);
+  let backend: BackendReport | undefined;
+  try {
+    backend = inspect(opened);
+  } catch (error) {
+    if (!(error instanceof KvmError)) throw error;
+    checks.push({ what: "a small VM", ok: false, finding: error.message });
+  }
   return {
     version: version(),
     node: process.version,
-    usable: kvm !== undefined,
-    checks: checkHost(host, refusal),
-    backend: inspect(opened),
+    usable: kvm !== undefined && backend !== undefined,
+    checks,
+    ...(backend !== undefined && { backend }),
     modelKernels: kernels,
   };
 }
@@ -95,7 +103,10 @@ function text({ version, node, usable, checks, backend, modelKernels }: Report):
       ? "KVM can be used."
       : "KVM can not be used here. The model runs guests instead, on this machine and any other.",
   );
-  const names = Object.entries(backend.capabilities).map(([name, value]) => (value === 1 ? name : `${name}=${value}`));
+  if (backend === undefined) return `${lines.join("\n")}\n`;
+  const names = Object.entries(backend.capabilities).map(([name, value]) =>
+    value === 1 ? name : `${name}=${value > 0xffff ? `0x${value.toString(16)}` : value}`,
+  );
   lines.push(
     "",
     `${backend.backend}: API version ${backend.apiVersion}, ${backend.ipaBits} bits of guest physical address at most, ${backend.registers} registers of a plain vCPU`,
