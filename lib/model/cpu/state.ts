@@ -1,6 +1,6 @@
 // The architectural state of one vCPU: cells of 64 bits in the shared WebAssembly.Memory of its VM. Everything that a
 // guest can see of the CPU is here, so that a Worker can run it, a snapshot is a copy of these bytes, and generated code
-// addresses registers with constants. A sharded view never goes stale: growing a shared memory detaches nothing.
+// addresses registers with constants. A view never goes stale: growing a shared memory detaches nothing.
 
 import { type SysRegName, sysRegIndex, sysRegs } from "../../arm64/sysregs.js";
 
