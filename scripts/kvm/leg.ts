@@ -8,7 +8,7 @@ import { buildAddon } from "./build-addon.js";
 import { Missing } from "./cache.js";
 import { guestProject, projectFolder, reportPort } from "./initramfs.js";
 import { kernelsFromOptions, type MachineValues, machineFromOptions, sanitizerEnvironment } from "./options.js";
-import { kernelSeries } from "./packages.js";
+import { type KernelSeries, kernelSeries } from "./packages.js";
 
 /** Where the tests that are run there lie: the contract on the genuine kernel, the addon's own, those of the host. */
 const testFolders = [
@@ -65,6 +65,11 @@ async function kvmLeg(request: LegRequest): Promise<LegResult> {
   return tally.result(name, outcome.seconds, outcome.status);
 }
 
+function legName(kernel: KernelSeries, { cpu, gic, mte, asan }: MachineValues): string {
+  const differences = [cpu ?? "", gic ? `GICv${gic}` : "", mte ? "mte" : "", asan ? "asan" : ""].filter(Boolean);
+  return ["kvm", kernel, ...differences].join(" ");
+}
+
 /**
  * One leg for each kernel that the options name; without any, for all. What is missing for one makes that leg fail, and
  * the others go on.
@@ -72,7 +77,7 @@ async function kvmLeg(request: LegRequest): Promise<LegResult> {
 export async function kvmLegs(values: MachineValues, only: string | null): Promise<LegResult[]> {
   const legs: LegResult[] = [];
   for (const kernel of kernelsFromOptions(values, kernelSeries)) {
-    const name = `kvm ${kernel}${values.asan ? " asan" : ""}`;
+    const name = legName(kernel, values);
     console.log(`\n${name}`);
     try {
       const addon = values.addon ?? (await buildAddon(values.asan ? "asan" : "plain"));
