@@ -75,6 +75,17 @@ describe("interrupts", () => {
     assert.equal(guest.state.pendingSError, null);
   });
 
+  it("comes before the exception of an illegal execution state, and ends that state", () => {
+    const guest = guestWith(1n << 20n); // PSTATE.IL
+    guest.ram.setUint32(0xa80, NOP, true);
+    guest.state.setLine("irq", 1);
+
+    guest.evaluator.run(1);
+
+    assert.equal(guest.state.pc, VECTORS + 0x284n);
+    assert.equal(guest.state.spsr(0), EL1H | (1n << 20n));
+  });
+
   it("shows what is pending in ISR_EL1, masked or not", () => {
     const guest = guestWith(A | I | F).program(0xd538c100); // mrs x0, isr_el1
     guest.state.setLine("irq", 1);

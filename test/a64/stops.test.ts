@@ -224,6 +224,19 @@ describe("guest debug", () => {
     assert.equal(guest.state.pc, RAM + 0xa00n);
   });
 
+  it("steps into the vector of a fetch that faults, and no further", () => {
+    const guest = new Guest();
+    guest.state.set("VBAR_EL1", RAM + 0x800n);
+    guest.state.pc = 1n << 50n;
+    guest.state.pstate |= 1n << 21n;
+    guest.evaluator.debug = { ...guest.evaluator.debug, singleStep: true };
+
+    guest.evaluator.run(100);
+
+    assert.equal(guest.state.pc, RAM + 0xa00n);
+    assert.equal(guest.state.get("ESR_EL1"), 0x8600_0000n);
+  });
+
   it("takes BRK to EL2 when asked to, else to EL1", () => {
     const guest = new Guest().program(0xd4200060); // brk #3
     guest.evaluator.debug = { ...guest.evaluator.debug, softwareBreakpoints: true };

@@ -1,6 +1,5 @@
 // The manual's shared functions, under the manual's names. DDI 0487 appendix J1.
 
-import { ISS_BITS } from "./access.js";
 import type { Bool, I64, Machine, Sized, Width } from "./machine.js";
 
 /** Integer operations at either width. */
@@ -75,9 +74,4 @@ export function extend(m: Machine, v: I64, option: number): I64 {
 export function base(m: Machine, n: number): I64 {
   if (n === 31) m.checkSpAlignment();
   return m.w64.xsp(n);
-}
-
-/** The description of an access whose syndrome has ISV = 0. */
-export function undescribed(access: number): number {
-  return access & ~ISS_BITS;
 }

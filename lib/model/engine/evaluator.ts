@@ -7,19 +7,19 @@ import type { AccessBytes, AtomicOperation, Barrier, Machine, MachineOn, PstateF
 import {
   Ec,
   exceptionReturn,
-  Fsc,
   implementedPstate,
   syndrome,
   takePendingInterrupt,
   takeSynchronous,
 } from "../cpu/exceptions.js";
-import { breakpointHit, type GuestDebug, noGuestDebug, stepSyndrome, watchpointHit } from "../cpu/guest-debug.js";
+import { type GuestDebug, stepSyndrome } from "../cpu/guest-debug.js";
 import { Attention, type CpuState, cells, Pstate } from "../cpu/state.js";
 import { type SystemOutcome, SystemRegisters } from "../cpu/sysregs.js";
 import { AtomicMemory } from "./atomic-memory.js";
 import { crc32 } from "./crc32.js";
 import { DecodeCache } from "./decode-cache.js";
-import { type Faults, GuestMemory } from "./memory.js";
+import { Endings } from "./endings.js";
+import { GuestMemory } from "./memory.js";
 import { Narrow } from "./narrow.js";
 import { type Bus, type Environment, type Stop, unwind } from "./stop.js";
 import { type Cell, Wide } from "./wide.js";
@@ -34,14 +34,10 @@ const ATTENTION = cells.attention * 2;
 /** CV and COND of the ISS of a trapped WFI or WFE: always. */
 const WFX_ISS = 0x1e0_0000;
 
-export class Evaluator implements MachineOn<Cell, number, number, boolean>, Faults {
+export class Evaluator implements MachineOn<Cell, number, number, boolean> {
   readonly state: CpuState;
   readonly w64: Wide;
   readonly w32: Narrow;
-  /** What KVM_SET_GUEST_DEBUG asks for. */
-  debug: GuestDebug = noGuestDebug;
-  /** Instructions executed since the evaluator was made. */
-  executed = 0;
 
   private readonly w: Int32Array;
   private readonly memory: GuestMemory;
@@ -51,11 +47,7 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean>, Faul
   private readonly decoded: DecodeCache;
   /** The interface whose values nobody can look into. */
   private readonly opaque: Machine = this as unknown as Machine;
-  private implemented: number;
-  private left = 0;
-  /** The instruction set PC itself. */
-  private jumped = false;
-  private stop: Stop | null = null;
+  private readonly ends: Endings;
 
   constructor(state: CpuState, bus: Bus, environment: Environment) {
     this.state = state;
@@ -63,17 +55,31 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean>, Faul
     this.environment = environment;
     this.w64 = new Wide(state);
     this.w32 = new Narrow(state, this.w64);
-    this.memory = new GuestMemory(state, bus, this.w64, this, environment.unalignedDevice ?? "fault");
+    this.ends = new Endings(state);
+    this.memory = new GuestMemory(state, bus, this.w64, this.ends, environment.unalignedDevice ?? "fault");
     this.atomics = new AtomicMemory(state, bus, this.w64, this.memory);
     this.registers = new SystemRegisters(state, environment);
     this.decoded = new DecodeCache(environment, (row, word) => this.lacks(row, word));
-    this.implemented = this.pstateBits();
+    this.ends.implemented = this.pstateBits();
+  }
+
+  /** What KVM_SET_GUEST_DEBUG asks for. */
+  get debug(): GuestDebug {
+    return this.ends.debug;
+  }
+  set debug(debug: GuestDebug) {
+    this.ends.debug = debug;
+  }
+
+  /** Instructions executed since the evaluator was made. */
+  get executed(): number {
+    return this.ends.executed;
   }
 
   /** Forgets what was asked of `environment.promises`: the ID registers have changed. */
   idRegistersChanged(): void {
     this.decoded.clear();
-    this.implemented = this.pstateBits();
+    this.ends.implemented = this.pstateBits();
   }
 
   private pstateBits(): number {
@@ -85,38 +91,24 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean>, Faul
     this.memory.busChanged();
     this.memory.controlChanged();
     this.memory.flushWatched(this.debug.watchpoints.length > 0);
-    this.stop = null;
+    this.ends.stop = null;
     if (this.debug.singleStep) return this.step();
-    this.left = budget;
+    this.ends.left = budget;
     return this.loopUntilStop();
   }
 
   /** DDI 0487 D2, "Software Step exceptions": PSTATE.SS says whether an instruction may run first. */
   private step(): Stop {
+    const { ends } = this;
     const attention = this.attend();
     if (attention !== null) return attention;
-    if ((this.w[MODE]! & Pstate.SS) === 0) return this.toEl2(stepSyndrome("pending"), 0n, 0n);
-    this.left = 1;
-    const exclusive = this.stepsExclusive();
+    if ((this.w[MODE]! & Pstate.SS) === 0) return ends.toEl2(stepSyndrome("pending"), 0n, 0n);
+    ends.left = 1;
+    ends.exclusive = false;
     const stop = this.loopUntilStop();
     if (stop.kind !== "budget") return stop;
     this.w[MODE] = this.w[MODE]! & ~Pstate.SS;
-    return this.toEl2(stepSyndrome(exclusive ? "exclusive" : "stepped"), 0n, 0n);
-  }
-
-  /** Whether the instruction at PC is a Load-Exclusive; false where it cannot be fetched. */
-  private stepsExclusive(): boolean {
-    if ((this.w[PC]! & 3) !== 0) return false;
-    try {
-      const word = this.memory.fetch(PC);
-      // Load/store exclusive, L = 1, not ordered-only (bit 23 clear).
-      return (word & 0x3fc0_0000) === 0x0840_0000;
-    } catch (reason) {
-      if (reason !== unwind) throw reason;
-      // The fetch will fault again when it is executed, and is settled there.
-      this.stop = null;
-      return false;
-    }
+    return ends.toEl2(stepSyndrome(ends.exclusive ? "exclusive" : "stepped"), 0n, 0n);
   }
 
   private loopUntilStop(): Stop {
@@ -125,35 +117,36 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean>, Faul
         return this.loop();
       } catch (reason) {
         if (reason !== unwind) throw reason;
-        this.jumped = false;
-        if (this.stop !== null) return this.stop;
+        this.ends.jumped = false;
+        if (this.ends.stop !== null) return this.ends.stop;
       }
     }
   }
 
   private loop(): Stop {
-    const { w, w64, memory, decoded } = this;
+    const { w, w64, memory, decoded, ends } = this;
     let illegal = (w[MODE]! & Pstate.IL) !== 0;
     for (;;) {
       if (w[ATTENTION]! !== 0) {
         const stop = this.attend();
         if (stop !== null) return stop;
+        illegal = (w[MODE]! & Pstate.IL) !== 0;
       }
-      if (this.left <= 0) return { kind: "budget" };
-      this.left--;
-      this.executed++;
+      if (ends.left <= 0) return { kind: "budget" };
+      ends.left--;
+      ends.executed++;
       const lo = w[PC]!;
-      if ((lo & 3) !== 0) this.misalignedPc();
-      if (this.debug.breakpoints.length !== 0) this.checkBreakpoints();
+      if ((lo & 3) !== 0) ends.misalignedPc();
+      if (ends.debug.breakpoints.length !== 0) ends.checkBreakpoints();
       const word = memory.fetch(PC);
       // After what may be wrong with the address: DDI 0487 D1, "Prioritization of synchronous exceptions".
-      if (illegal) this.illegalState();
+      if (illegal) ends.illegalState();
       const insn = decoded.find(word);
       w64.begin();
       insn.run(this.opaque, insn.fields);
-      if (this.jumped) {
-        this.jumped = false;
-        if (this.stop !== null) return this.stop;
+      if (ends.jumped) {
+        ends.jumped = false;
+        if (ends.stop !== null) return ends.stop;
         illegal = (w[MODE]! & Pstate.IL) !== 0;
       } else {
         const next = (lo + 4) | 0;
@@ -167,11 +160,11 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean>, Faul
   private lacks(row: Insn, word: number): void {
     const usesFp = row.needs.includes("FP") || row.needs.includes("AdvSIMD");
     if (usesFp && this.registers.fpTrapped()) {
-      this.exception(syndrome(Ec.fpAccess, WFX_ISS), null);
+      this.ends.exception(syndrome(Ec.fpAccess, WFX_ISS), null);
       return;
     }
-    this.notExecuted();
-    this.halt({ kind: "lacks", word: word >>> 0, name: row.name });
+    this.ends.notExecuted();
+    this.ends.halt({ kind: "lacks", word: word >>> 0, name: row.name });
   }
 
   /** Sees to the attention word. Interrupts that are masked leave it as it is. */
@@ -182,98 +175,9 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean>, Faul
       this.memory.busChanged();
     }
     if ((attention & Attention.kick) !== 0 && this.state.takeKick()) return { kind: "kicked" };
-    takePendingInterrupt(this.state, this.implemented);
+    takePendingInterrupt(this.state, this.ends.implemented);
     return null;
   }
-
-  // ---- ends of an instruction
-
-  /** Synchronous exception to EL1, preferred return address this instruction. */
-  private exception(esr: number, far: bigint | null): void {
-    takeSynchronous(this.state, esr, this.state.pc, far, this.implemented);
-    this.jumped = true;
-  }
-
-  /** The same from a place that cannot return. */
-  private raise(esr: number, far: bigint | null): never {
-    this.exception(esr, far);
-    throw unwind;
-  }
-
-  private halt(stop: Stop): void {
-    this.stop = stop;
-    this.jumped = true;
-  }
-
-  private toEl2(esr: number, far: bigint, ipa: bigint): Stop {
-    const { state } = this;
-    state.esrEl2 = BigInt(esr);
-    if (far !== 0n) state.farEl2 = far;
-    if (ipa !== 0n) state.hpfarEl2 = (ipa >> 12n) << 4n;
-    return { kind: "el2", esr, far, ipa };
-  }
-
-  private illegalState(): never {
-    this.raise(syndrome(Ec.illegalState, 0), null);
-  }
-
-  private misalignedPc(): never {
-    this.raise(syndrome(Ec.pcAlignment, 0), this.state.pc);
-  }
-
-  private advance(): void {
-    const next = (this.w[PC]! + 4) | 0;
-    this.w[PC] = next;
-    if (next === 0) this.w[PC + 1] = this.w[PC + 1]! + 1;
-  }
-
-  // ---- Faults, for the memory
-
-  stage2Data(address: bigint, fsc: number, iss: number): never {
-    this.notExecuted();
-    this.halt(this.toEl2(syndrome(Ec.dataAbortLower, iss | fsc), address, this.memory.untagged(address)));
-    throw unwind;
-  }
-
-  stage1Data(address: bigint, fsc: number, iss: number): never {
-    this.raise(syndrome(Ec.dataAbortLower + this.state.el, iss | fsc), address);
-  }
-
-  stage2Fetch(address: bigint, fsc: number): never {
-    this.notExecuted();
-    this.halt(this.toEl2(syndrome(Ec.instructionAbortLower, fsc), address, this.memory.untagged(address)));
-    throw unwind;
-  }
-
-  stage1Fetch(address: bigint, fsc: number): never {
-    this.raise(syndrome(Ec.instructionAbortLower + this.state.el, fsc), address);
-  }
-
-  watched(address: bigint): boolean {
-    return this.debug.watchpoints.some((point) => (point.address ^ address) >> 12n === 0n);
-  }
-
-  watch(address: bigint, bytes: number, write: boolean): void {
-    if (!watchpointHit(this.debug, address, bytes, write)) return;
-    this.notExecuted();
-    const iss = Fsc.debug | (write ? 1 << 6 : 0);
-    this.halt(this.toEl2(syndrome(Ec.watchpointLower, iss), address, 0n));
-    throw unwind;
-  }
-
-  private checkBreakpoints(): void {
-    if (!breakpointHit(this.debug, this.state.pc)) return;
-    this.notExecuted();
-    this.halt(this.toEl2(syndrome(Ec.breakpointLower, Fsc.debug), 0n, 0n));
-    throw unwind;
-  }
-
-  private notExecuted(): void {
-    this.executed--;
-    this.left++;
-  }
-
-  // ---- Machine
 
   at(sf: number): Width<number, Cell, boolean> {
     return sf === 1 ? this.w64 : this.w32;
@@ -300,7 +204,7 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean>, Faul
     const lo = (w[PC]! >>> 0) + offset;
     w[PC] = lo;
     w[PC + 1] = w[PC + 1]! + Math.floor(lo / 0x1_0000_0000);
-    this.jumped = true;
+    this.ends.jumped = true;
   }
   branchIf(c: boolean, offset: number): void {
     if (c) this.branch(offset);
@@ -309,8 +213,8 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean>, Faul
     const { w } = this;
     w[PC] = w[target]!;
     w[PC + 1] = w[target + 1]!;
-    if (w[PC + 1]! >>> 23 !== 0) this.state.pc = this.memory.branchAddress(this.state.pc);
-    this.jumped = true;
+    if (w[PC + 1]! >>> 23 !== 0) this.state.pc = this.memory.withoutTag(this.state.pc);
+    this.ends.jumped = true;
   }
 
   signExtend(v: Cell, bits: 8 | 16 | 32): Cell {
@@ -334,7 +238,7 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean>, Faul
 
   checkSpAlignment(): void {
     if ((this.w[this.w64.sp()]! & 15) === 0) return;
-    if (this.registers.checksSpAlignment()) this.raise(syndrome(Ec.spAlignment, 0), null);
+    if (this.registers.checksSpAlignment()) this.ends.raise(syndrome(Ec.spAlignment, 0), null);
   }
   load(bytes: AccessBytes, address: Cell, access: number): Cell {
     if ((access & ORDERED) !== 0) return this.atomics.loadOrdered(bytes, address, access);
@@ -348,9 +252,11 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean>, Faul
     this.memory.storePair(bytes, address, first, second, access);
   }
   loadExclusive(bytes: AccessBytes, address: Cell, access: number): Cell {
+    this.ends.exclusive = true;
     return this.atomics.loadExclusive(bytes, address, access);
   }
   loadExclusivePair(bytes: 4 | 8, address: Cell, access: number): readonly [Cell, Cell] {
+    this.ends.exclusive = true;
     return this.atomics.loadExclusivePair(bytes, address, access);
   }
   storeExclusive(bytes: AccessBytes, address: Cell, value: Cell, access: number): number {
@@ -382,42 +288,37 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean>, Faul
     if (kind === "DSB" || kind === "DMB") this.atomics.fence();
   }
 
-  /** UNDEFINED at EL0. */
-  private privileged(): void {
-    if (this.state.el === 0) this.raise(syndrome(Ec.unknown, 0), null);
-  }
-
   undefined(): void {
-    this.exception(syndrome(Ec.unknown, 0), null);
+    this.ends.exception(syndrome(Ec.unknown, 0), null);
   }
   svc(imm16: number): void {
-    takeSynchronous(this.state, syndrome(Ec.svc64, imm16), this.state.pc + 4n, null, this.implemented);
-    this.jumped = true;
+    takeSynchronous(this.state, syndrome(Ec.svc64, imm16), this.state.pc + 4n, null, this.ends.implemented);
+    this.ends.jumped = true;
   }
   hvc(imm16: number): void {
-    this.privileged();
-    this.advance();
-    this.halt(this.toEl2(syndrome(Ec.hvc64, imm16), 0n, 0n));
+    this.ends.privileged();
+    this.ends.advance();
+    this.ends.halt(this.ends.toEl2(syndrome(Ec.hvc64, imm16), 0n, 0n));
   }
   smc(imm16: number): void {
-    this.privileged();
-    this.halt(this.toEl2(syndrome(Ec.smc64, imm16), 0n, 0n));
+    this.ends.privileged();
+    this.ends.halt(this.ends.toEl2(syndrome(Ec.smc64, imm16), 0n, 0n));
   }
   brk(imm16: number): void {
     const esr = syndrome(Ec.brk, imm16);
-    if (!this.debug.softwareBreakpoints) this.raise(esr, null);
-    this.notExecuted();
-    this.halt(this.toEl2(esr, 0n, 0n));
+    if (!this.debug.softwareBreakpoints) this.ends.raise(esr, null);
+    this.ends.notExecuted();
+    this.ends.halt(this.ends.toEl2(esr, 0n, 0n));
   }
   hlt(_imm16: number): void {
     // Halting debug is not allowed in a guest.
     this.undefined();
   }
   eret(): void {
-    this.privileged();
-    exceptionReturn(this.state, this.implemented);
-    if (this.w[PC + 1]! >>> 23 !== 0) this.state.pc = this.memory.branchAddress(this.state.pc);
-    this.jumped = true;
+    this.ends.privileged();
+    exceptionReturn(this.state, this.ends.implemented);
+    if (this.w[PC + 1]! >>> 23 !== 0) this.state.pc = this.memory.withoutTag(this.state.pc);
+    this.ends.jumped = true;
   }
   waitForInterrupt(): void {
     if ((this.state.attention & (Attention.irq | Attention.fiq | Attention.serror)) !== 0) return;
@@ -429,8 +330,8 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean>, Faul
   }
   private suspend(ti: 0 | 1): void {
     const esr = syndrome(Ec.wfx, WFX_ISS | ti);
-    if (this.registers.waitTrapped(ti === 0 ? "WFI" : "WFE")) this.raise(esr, null);
-    this.halt(this.toEl2(esr, 0n, 0n));
+    if (this.registers.waitTrapped(ti === 0 ? "WFI" : "WFE")) this.ends.raise(esr, null);
+    this.ends.halt(this.ends.toEl2(esr, 0n, 0n));
   }
   sendEvent(): void {
     if (this.environment.sendEvent === undefined) this.state.setEventRegister(1);
@@ -458,20 +359,20 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean>, Faul
   }
   system(id: number, value: Cell, rt: number): void {
     const outcome = this.registers.maintenance(id, rt);
-    if (outcome === "undefined") this.raise(syndrome(Ec.unknown, 0), null);
-    if (typeof outcome === "number") this.raise(outcome, null);
+    if (outcome === "undefined") this.ends.raise(syndrome(Ec.unknown, 0), null);
+    if (typeof outcome === "number") this.ends.raise(outcome, null);
     if (outcome === "zero") this.memory.zero(value, this.registers.zeroBlockBytes);
     else if (outcome === "byAddress") this.memory.maintain(value);
     else if (outcome === "translate") this.state.set("PAR_EL1", this.memory.translate(value));
   }
   systemRead(_id: number, _rt: number): Cell {
-    this.raise(syndrome(Ec.unknown, 0), null);
+    this.ends.raise(syndrome(Ec.unknown, 0), null);
   }
 
   /** The value of an access that was allowed; its exception otherwise. */
   private value(outcome: SystemOutcome): Cell {
-    if (outcome === "undefined") this.raise(syndrome(Ec.unknown, 0), null);
-    if (typeof outcome === "number") this.raise(outcome, null);
+    if (outcome === "undefined") this.ends.raise(syndrome(Ec.unknown, 0), null);
+    if (typeof outcome === "number") this.ends.raise(outcome, null);
     return this.w64.constant(outcome);
   }
 }

@@ -24,10 +24,10 @@ const SCTLR_A = 2;
 /** Who settles what goes wrong; none of them returns. */
 export interface Faults {
   /** `fsc` of stage 2: an exception to EL2. */
-  stage2Data(address: bigint, fsc: number, iss: number): never;
+  stage2Data(address: bigint, ipa: bigint, fsc: number, iss: number): never;
   /** A fault of stage 1, or of alignment: an exception to EL1. */
   stage1Data(address: bigint, fsc: number, iss: number): never;
-  stage2Fetch(address: bigint, fsc: number): never;
+  stage2Fetch(address: bigint, ipa: bigint, fsc: number): never;
   stage1Fetch(address: bigint, fsc: number): never;
   /** Called before each access of a page that has a watchpoint on it. */
   watch(address: bigint, bytes: number, write: boolean): void;
@@ -232,7 +232,7 @@ export class GuestMemory {
     if (ipa === null) this.faults.stage1Data(address, Fsc.addressSize0, iss & (1 << 6));
     const at = this.bus.page(ipa & ~4095n, write ? "write" : "read");
     const maintenance = (access & CACHE_MAINTENANCE) !== 0;
-    if (at < 0) this.faults.stage2Data(address, -at, write || maintenance ? iss | (1 << 6) : iss);
+    if (at < 0) this.faults.stage2Data(address, ipa, -at, write || maintenance ? iss | (1 << 6) : iss);
     this.busChangedDuringLookup();
     // A watched page must be asked for again.
     cache.tags[i] = watched ? NO_PAGE : lo & PAGE;
@@ -245,7 +245,7 @@ export class GuestMemory {
     const ipa = this.physical(address);
     if (ipa === null) this.faults.stage1Fetch(address, Fsc.addressSize0);
     const at = this.bus.page(ipa & ~4095n, "fetch");
-    if (at < 0) this.faults.stage2Fetch(address, -at);
+    if (at < 0) this.faults.stage2Fetch(address, ipa, -at);
     this.busChangedDuringLookup();
     const i = ((lo >>> 12) & (ENTRIES - 1)) << 1;
     this.fetches.tags[i] = lo & PAGE;
@@ -270,19 +270,9 @@ export class GuestMemory {
     return (physical & 0x000f_ffff_ffff_f000n) | (1n << 11n) | (0b10n << 7n);
   }
 
-  /** AArch64.BranchAddr, for an address whose top bits are not zero. */
-  branchAddress(address: bigint): bigint {
-    return this.withoutTag(address);
-  }
-
   /** Drops pages that came into the cache before there was a watchpoint on them. */
   flushWatched(watching: boolean): void {
     if (watching) this.flush();
-  }
-
-  /** The intermediate physical address, for HPFAR_EL2. */
-  untagged(address: bigint): bigint {
-    return this.withoutTag(address);
   }
 
   /** AArch64.TranslateAddress with stage 1 off; null: beyond the physical address size. */
@@ -291,8 +281,8 @@ export class GuestMemory {
     return untagged >> this.physicalBits === 0n ? untagged : null;
   }
 
-  /** TCR_EL1.TBI0 and TBI1 count even while stage 1 is off. */
-  private withoutTag(address: bigint): bigint {
+  /** AArch64.BranchAddr, and the same for data: TCR_EL1.TBI0 and TBI1 count even while stage 1 is off. */
+  withoutTag(address: bigint): bigint {
     const high = Number((address >> 55n) & 1n);
     if (((this.topByteIgnored >> high) & 1) === 0) return address;
     return high === 1 ? address | (0xffn << 56n) : address & ~(0xffn << 56n);

@@ -1,0 +1,115 @@
+// How an instruction ends other than by going on to the next: exceptions to EL1, and stops, which are exceptions to EL2.
+
+import { Ec, Fsc, syndrome, takeSynchronous } from "../cpu/exceptions.js";
+import { breakpointHit, type GuestDebug, noGuestDebug, watchpointHit } from "../cpu/guest-debug.js";
+import { type CpuState, cells } from "../cpu/state.js";
+import type { Faults } from "./memory.js";
+import { type Stop, unwind } from "./stop.js";
+
+const PC = cells.pc * 2;
+
+export class Endings implements Faults {
+  /** What KVM_SET_GUEST_DEBUG asks for. */
+  debug: GuestDebug = noGuestDebug;
+  /** The PSTATE bits that this CPU has. */
+  implemented = 0;
+  /** Instructions executed since the beginning, and those that this run may still execute. */
+  executed = 0;
+  left = 0;
+  /** The instruction has set PC itself. */
+  jumped = false;
+  /** Set: the run ends with this. */
+  stop: Stop | null = null;
+  /** A Load-Exclusive was executed. */
+  exclusive = false;
+
+  constructor(private readonly state: CpuState) {}
+
+  /** Synchronous exception to EL1, preferred return address this instruction. */
+  exception(esr: number, far: bigint | null): void {
+    takeSynchronous(this.state, esr, this.state.pc, far, this.implemented);
+    this.jumped = true;
+  }
+
+  /** The same from a place that cannot return. */
+  raise(esr: number, far: bigint | null): never {
+    this.exception(esr, far);
+    throw unwind;
+  }
+
+  halt(stop: Stop): void {
+    this.stop = stop;
+    this.jumped = true;
+  }
+
+  /** An exception to EL2, with the cells of the state that it writes. */
+  toEl2(esr: number, far: bigint, ipa: bigint): Stop {
+    const { state } = this;
+    state.esrEl2 = BigInt(esr);
+    if (far !== 0n) state.farEl2 = far;
+    if (ipa !== 0n) state.hpfarEl2 = (ipa >> 12n) << 4n;
+    return { kind: "el2", esr, far, ipa };
+  }
+
+  /** UNDEFINED at EL0. */
+  privileged(): void {
+    if (this.state.el === 0) this.raise(syndrome(Ec.unknown, 0), null);
+  }
+
+  illegalState(): never {
+    this.raise(syndrome(Ec.illegalState, 0), null);
+  }
+
+  misalignedPc(): never {
+    this.raise(syndrome(Ec.pcAlignment, 0), this.state.pc);
+  }
+
+  /** PC to the next instruction. */
+  advance(): void {
+    const { words } = this.state;
+    const next = (words[PC]! + 4) | 0;
+    words[PC] = next;
+    if (next === 0) words[PC + 1] = words[PC + 1]! + 1;
+  }
+
+  /** The instruction at PC did not happen after all. */
+  notExecuted(): void {
+    this.executed--;
+    this.left++;
+  }
+
+  checkBreakpoints(): void {
+    if (breakpointHit(this.debug, this.state.pc)) this.stopBefore(syndrome(Ec.breakpointLower, Fsc.debug), 0n, 0n);
+  }
+
+  stage2Data(address: bigint, ipa: bigint, fsc: number, iss: number): never {
+    this.stopBefore(syndrome(Ec.dataAbortLower, iss | fsc), address, ipa);
+  }
+
+  stage2Fetch(address: bigint, ipa: bigint, fsc: number): never {
+    this.stopBefore(syndrome(Ec.instructionAbortLower, fsc), address, ipa);
+  }
+
+  stage1Data(address: bigint, fsc: number, iss: number): never {
+    this.raise(syndrome(Ec.dataAbortLower + this.state.el, iss | fsc), address);
+  }
+
+  stage1Fetch(address: bigint, fsc: number): never {
+    this.raise(syndrome(Ec.instructionAbortLower + this.state.el, fsc), address);
+  }
+
+  watched(address: bigint): boolean {
+    return this.debug.watchpoints.some((point) => (point.address ^ address) >> 12n === 0n);
+  }
+
+  watch(address: bigint, bytes: number, write: boolean): void {
+    if (!watchpointHit(this.debug, address, bytes, write)) return;
+    this.stopBefore(syndrome(Ec.watchpointLower, Fsc.debug | (write ? 1 << 6 : 0)), address, 0n);
+  }
+
+  private stopBefore(esr: number, far: bigint, ipa: bigint): never {
+    this.notExecuted();
+    this.halt(this.toEl2(esr, far, ipa));
+    throw unwind;
+  }
+}
