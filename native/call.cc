@@ -99,20 +99,16 @@ napi_value Addon::Construct(napi_env env, napi_callback_info info) {
   return self;
 }
 
-bool Addon::Define(Class cls, const char* name, const Row* rows, size_t count, napi_value exports) {
-  constexpr size_t kMostRows = 64;
-  napi_property_descriptor properties[kMostRows] = {};
-  if (count > kMostRows) return false;
-  for (size_t i = 0; i < count; i++) {
-    napi_property_descriptor& property = properties[i];
-    property.utf8name = rows[i].method;
-    property.data = const_cast<Row*>(&rows[i]);
-    const bool getter = rows[i].body == Closed;
-    (getter ? property.getter : property.method) = Enter;
-    property.attributes = getter ? napi_enumerable : napi_default_method;
-  }
+napi_property_descriptor Addon::PropertyOf(const Row& row) {
+  void* data = const_cast<Row*>(&row);
+  if (row.body == Closed) return {row.method, nullptr, nullptr, Enter, nullptr, nullptr, napi_enumerable, data};
+  return {row.method, nullptr, Enter, nullptr, nullptr, nullptr, napi_default_method, data};
+}
+
+bool Addon::Define(Class cls, const char* name, const napi_property_descriptor* rows, size_t count,
+                   napi_value exports) {
   napi_value constructor = nullptr;
-  return napi_define_class(env, name, NAPI_AUTO_LENGTH, Construct, this, count, properties, &constructor) == napi_ok &&
+  return napi_define_class(env, name, NAPI_AUTO_LENGTH, Construct, this, count, rows, &constructor) == napi_ok &&
          napi_create_reference(env, constructor, 1, &constructors_[static_cast<uint32_t>(cls)]) == napi_ok &&
          SetValue(env, exports, name, constructor) != nullptr;
 }
@@ -253,25 +249,27 @@ napi_value Call::Refuse(int error, const char* call) {
   return nullptr;
 }
 
-napi_value Call::WrongType(const char* format, ...) {
-  failed_ = true;
+napi_value Call::Slip(decltype(napi_throw_error)* thrower, const char* format, va_list values) {
   char text[160];
+  failed_ = true;
+  vsnprintf(text, sizeof text, format, values);
+  thrower(env_, nullptr, text);
+  return nullptr;
+}
+
+napi_value Call::WrongType(const char* format, ...) {
   va_list values;
   va_start(values, format);
-  vsnprintf(text, sizeof text, format, values);
+  Slip(napi_throw_type_error, format, values);
   va_end(values);
-  napi_throw_type_error(env_, nullptr, text);
   return nullptr;
 }
 
 napi_value Call::OutOfRange(const char* format, ...) {
-  failed_ = true;
-  char text[160];
   va_list values;
   va_start(values, format);
-  vsnprintf(text, sizeof text, format, values);
+  Slip(napi_throw_range_error, format, values);
   va_end(values);
-  napi_throw_range_error(env_, nullptr, text);
   return nullptr;
 }
 

@@ -1,8 +1,7 @@
 // The crossing from JavaScript: one Call for each call of a verb, which reads the arguments, notices the first that
 // does not fit, and throws. Plain Node-API rather than node-addon-api: no C++ exceptions, and no handle scope or
 // allocation on the way to the kernel.
-#ifndef KVM_ARM64_NATIVE_CALL_H_
-#define KVM_ARM64_NATIVE_CALL_H_
+#pragma once
 
 #include <node_api.h>
 
@@ -61,7 +60,13 @@ class Addon : public Counted {
   explicit Addon(napi_env env) : env(env) {}
   ~Addon() override;
 
-  bool Define(Class cls, const char* name, const Row* rows, size_t count, napi_value exports);
+  // The class that the rows are of.
+  template <size_t count>
+  bool Define(const char* name, const Row (&rows)[count], napi_value exports) {
+    napi_property_descriptor properties[count] = {};
+    for (size_t i = 0; i < count; i++) properties[i] = PropertyOf(rows[i]);
+    return Define(rows[0].cls, name, properties, count, exports);
+  }
   // The JavaScript object of `object`, which it then owns; null with an exception pending if that fails.
   napi_value Wrap(Object* object, Class cls);
   // Where the last `bytes` bytes before an inaccessible page begin; null when out of memory.
@@ -81,6 +86,8 @@ class Addon : public Counted {
 
  private:
   static napi_value Construct(napi_env env, napi_callback_info info);
+  static napi_property_descriptor PropertyOf(const Row& row);
+  bool Define(Class cls, const char* name, const napi_property_descriptor* rows, size_t count, napi_value exports);
 
   napi_ref constructors_[kClasses] = {};
   Object* constructing_ = nullptr;
@@ -163,6 +170,7 @@ class Call {
   napi_value Boolean(bool value);
 
  private:
+  napi_value Slip(decltype(napi_throw_error)* thrower, const char* format, va_list values);
   double Integer(size_t index, const char* name, double least, double most);
 
   static constexpr size_t kMost = 8;
@@ -189,27 +197,21 @@ template <const auto& request>
 napi_value Ask(Object& self, Call& call) {
   return call.Number(Ioctl(request, self.fd()));
 }
-template <class T>
-napi_value SendStruct(const Request<T>& request, Object& self, Call& call) {
-  T argument = call.Struct<T>(0, "argument");
-  return call.Issue(request, self.fd(), &argument);
-}
+template <const auto& request>
+using ArgumentOf = typename std::decay_t<decltype(request)>::Argument;
 template <const auto& request>
 napi_value Send(Object& self, Call& call) {
-  return SendStruct(request, self, call);
+  auto argument = call.Struct<ArgumentOf<request>>(0, "argument");
+  return call.Issue(request, self.fd(), &argument);
 }
 // An ioctl that fills one structure.
-template <class T>
-napi_value FillStruct(const Request<T>& request, Object& self, Call& call) {
-  T argument{};
-  const Bytes into = call.Exactly(0, "argument", sizeof(T));
-  call.Issue(request, self.fd(), &argument);
-  if (!call.failed()) memcpy(into.data, &argument, sizeof(T));
-  return nullptr;
-}
 template <const auto& request>
 napi_value Fill(Object& self, Call& call) {
-  return FillStruct(request, self, call);
+  ArgumentOf<request> argument{};
+  const Bytes into = call.Exactly(0, "argument", sizeof argument);
+  call.Issue(request, self.fd(), &argument);
+  if (!call.failed()) memcpy(into.data, &argument, sizeof argument);
+  return nullptr;
 }
 
 // What the row of a call says, on `self`.
@@ -219,5 +221,3 @@ napi_value Closed(Object& self, Call& call);
 
 // A read-only property of one object.
 napi_value SetValue(napi_env env, napi_value object, const char* name, napi_value value);
-
-#endif  // KVM_ARM64_NATIVE_CALL_H_

@@ -1,6 +1,5 @@
 // What belongs to the process and not to one environment: VMs and vCPUs, found by token from any thread.
-#ifndef KVM_ARM64_NATIVE_CORE_H_
-#define KVM_ARM64_NATIVE_CORE_H_
+#pragma once
 
 #include <sys/types.h>
 
@@ -151,5 +150,3 @@ struct Completion : Allocated {
 // The kick's signal: finds one that nobody uses and installs a handler that does nothing. 0 or a positive errno.
 int ClaimSignal();
 int KickSignal();
-
-#endif  // KVM_ARM64_NATIVE_CORE_H_

@@ -31,6 +31,7 @@ napi_value StatsOf(Call& call, const Fd& fd, Fd* stats) {
     const int number = Ioctl(kGetStatsFd, fd);
     if (number < 0) return call.Refuse(-number, kGetStatsFd.name);
     *stats = Fd(number);
+    stats->CloseOnExec();
   }
   const ssize_t count = pread(stats->number(), into.data, into.length, static_cast<off_t>(offset));
   return count < 0 ? call.Refuse(errno, "pread") : call.Number(count);
@@ -49,5 +50,5 @@ bool DeviceFd::Define(Addon* addon, napi_value exports) {
       {kClass, "hasDeviceAttr", kHasDeviceAttr.name, Attr<kHasDeviceAttr>},
       {kClass, "close", nullptr, ::Release},
   };
-  return addon->Define(kClass, "DeviceFd", kRows, sizeof kRows / sizeof kRows[0], exports);
+  return addon->Define("DeviceFd", kRows, exports);
 }

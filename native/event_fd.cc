@@ -43,20 +43,17 @@ void EventFd::Release() {
       delete closed;
     });
   }
-  while (waiters_ != nullptr) delete std::exchange(waiters_, waiters_->next);
   fd_.Close();
 }
 
 void EventFd::Resolve(bool value) {
+  if (deferred_ == nullptr) return;
   const napi_env env = addon()->env;
   napi_value result = nullptr;
   napi_get_boolean(env, value, &result);
-  while (waiters_ != nullptr) {
-    Waiter* first = std::exchange(waiters_, waiters_->next);
-    napi_resolve_deferred(env, first->promise, result);
-    delete first;
-  }
-  if (self_ != nullptr) napi_delete_reference(env, std::exchange(self_, nullptr));
+  napi_resolve_deferred(env, std::exchange(deferred_, nullptr), result);
+  napi_delete_reference(env, promise_);
+  napi_delete_reference(env, self_);
 }
 
 void EventFd::Readable(uv_poll_t* handle, int, int) {
@@ -77,11 +74,15 @@ void EventFd::Readable(uv_poll_t* handle, int, int) {
 }
 
 napi_value EventFd::Wait(Call& call) {
-  napi_deferred promise = nullptr;
   napi_value result = nullptr;
-  if (napi_create_promise(call.env(), &promise, &result) != napi_ok) return nullptr;
+  if (deferred_ != nullptr) {
+    napi_get_reference_value(call.env(), promise_, &result);
+    return result;
+  }
+  napi_deferred deferred = nullptr;
+  if (napi_create_promise(call.env(), &deferred, &result) != napi_ok) return nullptr;
   if (!fd_.open() || addon()->ending) {
-    napi_resolve_deferred(call.env(), promise, call.Boolean(false));
+    napi_resolve_deferred(call.env(), deferred, call.Boolean(false));
     return result;
   }
   if (poll_ == nullptr) {
@@ -91,14 +92,15 @@ napi_value EventFd::Wait(Call& call) {
     const int error = uv_poll_init(loop, &poll_->handle, fd_.number());
     if (error != 0) {
       delete std::exchange(poll_, nullptr);
-      napi_reject_deferred(call.env(), promise, call.MakeRefusal(-error, "epoll_ctl"));
+      napi_reject_deferred(call.env(), deferred, call.MakeRefusal(-error, "epoll_ctl"));
       return result;
     }
     poll_->handle.data = poll_;
     addon()->open_polls++;
   }
-  waiters_ = new Waiter(waiters_, promise);
-  if (self_ == nullptr) napi_create_reference(call.env(), call.self(), 1, &self_);
+  deferred_ = deferred;
+  napi_create_reference(call.env(), result, 1, &promise_);
+  napi_create_reference(call.env(), call.self(), 1, &self_);
   uv_poll_start(&poll_->handle, UV_READABLE, Readable);
   return result;
 }
@@ -110,5 +112,5 @@ bool EventFd::Define(Addon* addon, napi_value exports) {
       {kClass, "wait", nullptr, On<EventFd, ::Wait>},
       {kClass, "close", nullptr, On<EventFd, Close>},
   };
-  return addon->Define(kClass, "EventFd", kRows, sizeof kRows / sizeof kRows[0], exports);
+  return addon->Define("EventFd", kRows, exports);
 }

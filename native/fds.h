@@ -1,7 +1,6 @@
 // The descriptors as JavaScript has them, one class for each kind. Their methods are the rows of a table, one for each
 // ioctl, in the file of the kind.
-#ifndef KVM_ARM64_NATIVE_FDS_H_
-#define KVM_ARM64_NATIVE_FDS_H_
+#pragma once
 
 #include "core.h"
 
@@ -77,11 +76,6 @@ struct EventFd : public Object {
   void Resolve(bool value);
 
  private:
-  struct Waiter : Allocated {
-    Waiter(Waiter* next, napi_deferred promise) : next(next), promise(promise) {}
-    Waiter* next;
-    napi_deferred promise;
-  };
   struct Poll : Allocated {
     explicit Poll(EventFd* owner) : addon(owner->addon()), owner(owner) {}
     uv_poll_t handle{};
@@ -92,8 +86,9 @@ struct EventFd : public Object {
 
   Fd fd_;
   Poll* poll_ = nullptr;
-  Waiter* waiters_ = nullptr;
-  // Keeps the JavaScript object while somebody waits.
+  // While somebody waits: what they all wait for, and this object's JavaScript half.
+  napi_deferred deferred_ = nullptr;
+  napi_ref promise_ = nullptr;
   napi_ref self_ = nullptr;
 };
 
@@ -105,5 +100,3 @@ napi_value Attr(Object& self, Call& call) {
 }
 // readStats(offset, into): opens `stats` on first use.
 napi_value StatsOf(Call& call, const Fd& fd, Fd* stats);
-
-#endif  // KVM_ARM64_NATIVE_FDS_H_

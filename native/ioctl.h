@@ -1,6 +1,5 @@
 // Descriptors, and the only ioctl(2) of the project.
-#ifndef KVM_ARM64_NATIVE_IOCTL_H_
-#define KVM_ARM64_NATIVE_IOCTL_H_
+#pragma once
 
 #include <errno.h>
 #include <sys/ioctl.h>
@@ -26,6 +25,8 @@ class Fd {
 
   int number() const { return number_; }
   bool open() const { return number_ >= 0; }
+  // For those few that KVM makes without it.
+  void CloseOnExec() const { ::ioctl(number_, FIOCLEX); }
   void Close() {
     if (number_ >= 0) close(std::exchange(number_, -1));
   }
@@ -37,6 +38,7 @@ class Fd {
 // An ioctl that takes a T*, or a plain number where T is void.
 template <class T>
 struct Request {
+  using Argument = T;
   uint32_t number;
   const char* name;
 };
@@ -120,5 +122,3 @@ IOCTL(kSetDeviceAttr, KVM_SET_DEVICE_ATTR, kvm_device_attr);
 IOCTL(kGetDeviceAttr, KVM_GET_DEVICE_ATTR, kvm_device_attr);
 IOCTL(kHasDeviceAttr, KVM_HAS_DEVICE_ATTR, kvm_device_attr);
 #undef IOCTL
-
-#endif  // KVM_ARM64_NATIVE_IOCTL_H_

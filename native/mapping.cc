@@ -57,5 +57,5 @@ napi_value Mapping::Make(Call& call, const Ref<Mapped>& mapped) {
 
 bool Mapping::Define(Addon* addon, napi_value exports) {
   static constexpr Row kRows[] = {{kClass, "close", nullptr, ::Release}};
-  return addon->Define(kClass, "Mapping", kRows, 1, exports);
+  return addon->Define("Mapping", kRows, exports);
 }

@@ -1,6 +1,5 @@
 // mmap(2): memory that the guest, the kernel and JavaScript see together.
-#ifndef KVM_ARM64_NATIVE_MAPPING_H_
-#define KVM_ARM64_NATIVE_MAPPING_H_
+#pragma once
 
 #include "call.h"
 
@@ -46,5 +45,3 @@ class Mapping : public Object {
  private:
   Ref<Mapped> mapped_;
 };
-
-#endif  // KVM_ARM64_NATIVE_MAPPING_H_

@@ -1,7 +1,6 @@
 // Memory, shared ownership and locks. Written here, on malloc and libuv, because those of the standard library would bind
 // the addon to the libstdc++ and the glibc of the machine that built it: of C++ it uses what is in headers only.
-#ifndef KVM_ARM64_NATIVE_REF_H_
-#define KVM_ARM64_NATIVE_REF_H_
+#pragma once
 
 #include <uv.h>
 
@@ -95,5 +94,3 @@ class Condition {
  private:
   uv_cond_t condition_;
 };
-
-#endif  // KVM_ARM64_NATIVE_REF_H_

@@ -60,5 +60,5 @@ bool SystemFd::Define(Addon* addon, napi_value exports) {
       {kClass, "attachVcpuToken", "attachVcpu", Attach<VcpuFd, VcpuCore, Core::Kind::kVcpu>},
       {kClass, "close", nullptr, ::Release},
   };
-  return addon->Define(kClass, "SystemFd", kRows, sizeof kRows / sizeof kRows[0], exports);
+  return addon->Define("SystemFd", kRows, exports);
 }

@@ -1,7 +1,6 @@
 // What the kernel's headers of a cross toolchain may be too old to know: numbers and layouts of include/uapi/linux/kvm.h
 // and arch/arm64/include/uapi/asm/kvm.h up to Linux 7.2, each only where <linux/kvm.h> lacks it.
-#ifndef KVM_ARM64_NATIVE_UAPI_COMPAT_H_
-#define KVM_ARM64_NATIVE_UAPI_COMPAT_H_
+#pragma once
 
 #include <linux/kvm.h>
 
@@ -46,5 +45,3 @@ struct reg_mask_range {
 #define KVM_ARM_GET_REG_WRITABLE_MASKS _IOR(KVMIO, 0xb6, struct reg_mask_range)
 #define KVM_ARM_FEATURE_ID_RANGE_SIZE (3 * 8 * 8)
 #endif
-
-#endif  // KVM_ARM64_NATIVE_UAPI_COMPAT_H_

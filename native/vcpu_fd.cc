@@ -253,5 +253,5 @@ bool VcpuFd::Define(Addon* addon, napi_value exports) {
       {kClass, "hasDeviceAttr", kHasDeviceAttr.name, Attr<kHasDeviceAttr>},
       {kClass, "close", nullptr, On<VcpuFd, Close>},
   };
-  return addon->Define(kClass, "VcpuFd", kRows, sizeof kRows / sizeof kRows[0], exports);
+  return addon->Define("VcpuFd", kRows, exports);
 }

@@ -111,6 +111,7 @@ napi_value CreateGuestMemfd(VmFd& self, Call& call) {
   if (number < 0) return call.Refuse(-number);
   Lock lock(self.core->mutex);
   self.core->memfds = new VmCore::Memfd(self.core->memfds, number);
+  self.core->memfds->fd.CloseOnExec();
   return call.Number(number);
 }
 
@@ -137,22 +138,13 @@ napi_value ClearDirtyLog(VmFd& self, Call& call) {
   return call.Issue(kClearDirtyLog, self.fd(), &log);
 }
 
-kvm_irq_level Line(Call& call) {
+template <const auto& request>
+napi_value IrqLine(VmFd& self, Call& call) {
   kvm_irq_level line{};
   line.irq = call.Uint32(0, "irq");
   line.level = call.Uint32(1, "level");
-  return line;
-}
-
-napi_value IrqLine(VmFd& self, Call& call) {
-  kvm_irq_level line = Line(call);
-  return call.Issue(kIrqLine, self.fd(), &line);
-}
-
-napi_value IrqLineStatus(VmFd& self, Call& call) {
-  kvm_irq_level line = Line(call);
-  call.Issue(kIrqLineStatus, self.fd(), &line);
-  return call.failed() ? nullptr : call.Number(line.status);
+  call.Issue(request, self.fd(), &line);
+  return call.failed() || request.number == KVM_IRQ_LINE ? nullptr : call.Number(line.status);
 }
 
 napi_value SetGsiRouting(VmFd& self, Call& call) {
@@ -233,8 +225,8 @@ bool VmFd::Define(Addon* addon, napi_value exports) {
       {kClass, "registerCoalescedMmio", kRegisterCoalescedMmio.name, Send<kRegisterCoalescedMmio>},
       {kClass, "unregisterCoalescedMmio", kUnregisterCoalescedMmio.name, Send<kUnregisterCoalescedMmio>},
       {kClass, "createIrqchip", kCreateIrqchip.name, Plain<kCreateIrqchip>},
-      {kClass, "irqLine", kIrqLine.name, On<VmFd, IrqLine>},
-      {kClass, "irqLineStatus", kIrqLineStatus.name, On<VmFd, IrqLineStatus>},
+      {kClass, "irqLine", kIrqLine.name, On<VmFd, IrqLine<kIrqLine>>},
+      {kClass, "irqLineStatus", kIrqLineStatus.name, On<VmFd, IrqLine<kIrqLineStatus>>},
       {kClass, "setGsiRouting", kSetGsiRouting.name, On<VmFd, SetGsiRouting>},
       {kClass, "irqfd", kIrqfd.name, Send<kIrqfd>},
       {kClass, "ioeventfd", kIoeventfd.name, Send<kIoeventfd>},
@@ -250,5 +242,5 @@ bool VmFd::Define(Addon* addon, napi_value exports) {
       {kClass, "hasDeviceAttr", kHasDeviceAttr.name, Attr<kHasDeviceAttr>},
       {kClass, "close", nullptr, ::Release},
   };
-  return addon->Define(kClass, "VmFd", kRows, sizeof kRows / sizeof kRows[0], exports);
+  return addon->Define("VmFd", kRows, exports);
 }

@@ -2,9 +2,12 @@ import assert from "node:assert/strict";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { caps } from "../../lib/uapi/caps.js";
+import { KVM_MEM } from "../../lib/uapi/constants.js";
 import { errno } from "../../lib/uapi/errno.js";
+import { pack, structs } from "../../lib/uapi/structs.js";
 import { skip } from "../skip.js";
-import { makeGuest, needsKvm, programs, ramAt, refusalOf } from "./host.js";
+import { addVcpu, makeGuest, needsKvm, programs, ramAt, refusalOf } from "./host.js";
 
 const page = 4096;
 const EINVAL = errno("EINVAL");
@@ -213,5 +216,29 @@ describe("guest memory on the addon", () => {
     vcpu.close();
     entries[0] = 1;
     ring.close();
+  });
+
+  it("guest_memfd backs a slot and is seen through a mapping of it, no further than it is long", function () {
+    const { system, close } = makeGuest(programs.loops);
+    const vm = system.createVm(0n);
+    const mmapAndShared = 3n;
+    if (vm.checkExtension(caps.GUEST_MEMFD) === 0)
+      skip(this, "this kernel has no guest_memfd (Linux 6.18 and newer do)");
+    const fd = vm.createGuestMemfd(pack(structs.kvm_create_guest_memfd, { size: 0x10000n, flags: mmapAndShared }));
+    const map = (offset: number, bytes: number) => vm.map({ kind: "guest-memfd", fd, offset, bytes });
+
+    const ram = map(0, 0x10000);
+    new Uint32Array(ram.buffer).set(programs.stores);
+    vm.setUserMemoryRegion2(0, KVM_MEM.GUEST_MEMFD, ramAt, 0x10000n, ram, 0n, fd, 0n);
+    const vcpu = addVcpu(vm, 0);
+    const result = vcpu.runSync();
+
+    assert.equal(result, 0);
+    assert.deepEqual(
+      [refusalOf(() => map(0, 0x11000)), refusalOf(() => map(0x10000, page))].map(({ errno }) => errno),
+      [EINVAL, EINVAL],
+    );
+    for (const each of [vcpu, vm, ram]) each.close();
+    close();
   });
 });

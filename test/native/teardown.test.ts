@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { makeGuest, needsKvm, openDescriptors, programs, runProgram, workerSource } from "./host.js";
 
@@ -26,6 +27,19 @@ describe("what is left of the addon's descriptors and threads", () => {
     for (let i = 0; i < 5; i++) await cycle();
 
     assert.deepEqual(openDescriptors(), before);
+  });
+
+  it("no descriptor is handed on to a program that this one starts", () => {
+    const guest = makeGuest(programs.loops);
+    const event = guest.system.eventfd(0);
+    const device = guest.vm.createDevice(7, 0)!;
+    for (const fd of [guest.vm, guest.vcpu]) fd.readStats(0, new Uint8Array(24));
+
+    const ours = execFileSync("ls", ["-l", "/proc/self/fd"], { encoding: "utf8" });
+
+    assert.doesNotMatch(ours, /kvm|eventfd/);
+    for (const each of [event, device]) each.close();
+    guest.close();
   });
 
   const endings: { title: string; source: string; nodeOptions?: string[]; status?: number }[] = [
