@@ -10,6 +10,7 @@ import { Vcpu } from "../../lib/vcpu.js";
 import { Vm } from "../../lib/vm.js";
 import { skip } from "../skip.js";
 import { onEveryBackend } from "../support/backends.js";
+import { invoke, nameOf } from "./invoke.js";
 import {
   deviceMembers,
   eventFdMembers,
@@ -34,10 +35,6 @@ const classes = [
   ["EventFd", EventFd.prototype, eventFdMembers, (subject: Subject) => subject.event],
 ] as const;
 
-// Symbol.dispose may be a polyfill of another description.
-const nameOf = (key: string | symbol): string => (typeof key === "symbol" ? "[Symbol.dispose]" : key);
-const keyOf = (name: string): string | symbol => (name === "[Symbol.dispose]" ? Symbol.dispose : name);
-
 /** The members that a table must have a row for. */
 const membersOf = (object: object): string[] =>
   Reflect.ownKeys(object)
@@ -52,17 +49,6 @@ function replaced(value: unknown, path: readonly string[], by: unknown): unknown
   const copy = (Array.isArray(value) ? [...value] : { ...(value as object) }) as Record<string, unknown>;
   copy[key] = replaced(copy[key], rest, by);
   return copy;
-}
-
-/** Calls a method, sets through a setter, or reads. */
-function invoke(target: object, name: string, args: readonly unknown[]): unknown {
-  const key = keyOf(name);
-  const descriptor =
-    Object.getOwnPropertyDescriptor(target, key) ?? Object.getOwnPropertyDescriptor(Object.getPrototypeOf(target), key);
-  if (descriptor?.set !== undefined && args.length > 0) return descriptor.set.call(target, args[0]);
-  if (descriptor?.get !== undefined) return descriptor.get.call(target);
-  if (descriptor === undefined) throw new Error(`there is no ${name}`);
-  return (descriptor.value as (...all: unknown[]) => unknown).apply(target, [...args]);
 }
 
 /** What was wrong with the answer to a wrong argument; undefined: nothing. */

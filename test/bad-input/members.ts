@@ -43,7 +43,8 @@ export type Members = Readonly<Record<string, Member>>;
 
 const attrs = {
   setAttr: {
-    good: () => [0, 0n, 1],
+    // More bytes than any attribute has: the kernel takes what it needs.
+    good: () => [0, 0n, new Uint8Array(64)],
     takes: [
       ["0", "group", wrong.u32],
       ["1", "attr", wrong.u64],
@@ -72,7 +73,7 @@ const attrs = {
     ],
   },
   getAttrBytes: {
-    good: () => [0, 0n, 8],
+    good: () => [0, 0n, 64],
     takes: [
       ["0", "group", wrong.u32],
       ["1", "attr", wrong.u64],
@@ -343,7 +344,7 @@ export const vcpuMembers: Members = {
   firmwareFeatures: {},
   runSync: {},
   run: {},
-  kick: { running: "own" },
+  kick: { running: "own", dead: "own" },
   runPage: { closed: "own", running: "own", dead: "own" },
   immediateExit: {
     good: () => [true],
@@ -389,7 +390,7 @@ export const vcpuMembers: Members = {
     takes: [["0", "sigset", { "a number": 1, "a string": "mask", "an array": [1], undefined: undefined }]],
   },
   takeCoalescedWrites: { closed: "own", running: "own", dead: "own" },
-  dirtyRing: { good: () => [4096], takes: [["0", "bytes", { ...wrong.u32, "0": 0 }]] },
+  dirtyRing: { good: () => [4096], takes: [["0", "bytes", { ...wrong.u32, "0": 0 }]], dead: "own" },
   statistics: { running: "own" },
   handle: { running: "own", dead: "own" },
 };

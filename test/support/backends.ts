@@ -6,7 +6,7 @@
 
 import { release } from "node:os";
 import { type Kernel, kernels } from "../../lib/arm64/sysreg-row.js";
-import { type CapName, Kvm, KvmError } from "../../lib/index.js";
+import { type CapName, Kvm, KvmError, type OpenOptions } from "../../lib/index.js";
 import type { ModelOptions } from "../../lib/model/index.js";
 import { todoCaps } from "../../lib/model/kvm/caps.js";
 import { skip } from "../skip.js";
@@ -19,10 +19,14 @@ export interface Host {
   readonly kernel: Kernel;
   /** Opened once for each test; closed after it. */
   readonly kvm: Kvm;
+  /** What `Kvm.open` is given. */
+  readonly options: OpenOptions;
   /** A second, third … Kvm of this host. */
   open(): Kvm;
   /** Closes this after the test, what was kept last first. */
   keep<T extends Disposable>(resource: T): T;
+  /** What is done after each test. */
+  closeAll(): void;
 }
 
 /** The contract of a kernel release such as "6.12.57+deb13-arm64". */
@@ -78,9 +82,13 @@ class TestHost implements Host {
     return this.#kvm;
   }
 
-  open(): Kvm {
+  get options(): OpenOptions {
     const { backend, kernel } = this;
-    return this.keep(Kvm.open(backend === "kvm" ? { backend } : { backend, model: modelOptions(kernel) }));
+    return backend === "kvm" ? { backend } : { backend, model: modelOptions(kernel) };
+  }
+
+  open(): Kvm {
+    return this.keep(Kvm.open(this.options));
   }
 
   keep<T extends Disposable>(resource: T): T {
