@@ -52,15 +52,17 @@ type Verbs<F> = {
 
 function decorate<F extends object>(fd: F, self: string, verbs: Verbs<F>, sink: TraceSink): F {
   const wrappers = new Map<PropertyKey, unknown>();
-  return new Proxy(fd, {
-    get(target, key) {
+  // Not a proxy of `fd` itself: one may not answer otherwise than an object whose own methods can not be changed.
+  return new Proxy({} as F, {
+    has: (_target, key) => Reflect.has(fd, key),
+    get(_target, key) {
       const known = wrappers.get(key);
       if (known !== undefined) return known;
-      const value: unknown = Reflect.get(target, key, target);
+      const value: unknown = Reflect.get(fd, key, fd);
       if (typeof value !== "function") return value;
       const verb = (verbs as Record<PropertyKey, Verb<F, unknown[], unknown> | undefined>)[key];
       const method = (...a: unknown[]): unknown =>
-        verb === undefined ? Reflect.apply(value, target, a) : traceCall(target, self, verb, sink, value, a);
+        verb === undefined ? Reflect.apply(value, fd, a) : traceCall(fd, self, verb, sink, value, a);
       wrappers.set(key, method);
       return method;
     },

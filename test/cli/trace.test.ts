@@ -179,6 +179,15 @@ describe("trace", () => {
     ]);
   });
 
+  it("works on descriptors whose methods can not be replaced", () => {
+    const lines: string[] = [];
+    const fd = traced(Object.freeze({ getApiVersion: () => 12 }) as unknown as SystemFd, (line) => lines.push(line));
+
+    assert.equal(fd.getApiVersion(), 12);
+
+    assert.deepEqual(lines, ["KVM_GET_API_VERSION() = 12"]);
+  });
+
   it("leaves what is no call alone", () => {
     const { lines, vcpu } = setUp({});
 
