@@ -17,22 +17,32 @@ export interface SystemFuzzed {
 
 const MOST_REPORTS = 10;
 
+const BATCH = 5000;
+
+/** Judges `count` cases, kind by kind in turn. */
 export function systemFuzz(seed: number, count: number): SystemFuzzed {
   const ours = new OurSystem();
-  const drawn = Array.from({ length: count }, (_, n) => systemCase(new Random(Math.imul(seed, 0x85eb_ca6b) + n), n));
-  const theirs = askSystemJudge(drawn.map(({ case: c }) => c));
   const met = new Set<string>();
   const mismatches: string[] = [];
-  for (const [n, { kind, case: c }] of drawn.entries()) {
-    const result = ours.run(c);
-    const rows = systemDifferences(result, theirs[n]!);
-    const names = c.code.map((word) => decodeA64(word)?.name ?? "unallocated");
-    if (rows.length === 0) for (const name of names) met.add(name);
-    else if (systemDisagreement(c, result, theirs[n]!) === undefined && mismatches.length < MOST_REPORTS) {
-      mismatches.push([`seed ${seed}, case ${n}, ${kind}`, ...before(c, names), ...rows].join("\n"));
+  let cases = 0;
+  while (cases < count && mismatches.length < MOST_REPORTS) {
+    const first = cases;
+    const drawn = Array.from({ length: Math.min(BATCH, count - first) }, (_, n) =>
+      systemCase(new Random(Math.imul(seed, 0x85eb_ca6b) + first + n), first + n),
+    );
+    const theirs = askSystemJudge(drawn.map(({ case: c }) => c));
+    for (const [n, { kind, case: c }] of drawn.entries()) {
+      const result = ours.run(c);
+      const rows = systemDifferences(result, theirs[n]!);
+      const names = c.code.map((word) => decodeA64(word)?.name ?? "unallocated");
+      if (rows.length === 0) for (const name of names) met.add(name);
+      else if (systemDisagreement(c, result, theirs[n]!) === undefined && mismatches.length < MOST_REPORTS) {
+        mismatches.push([`seed ${seed}, case ${first + n}, ${kind}`, ...before(c, names), ...rows].join("\n"));
+      }
     }
+    cases += drawn.length;
   }
-  return { cases: count, met, mismatches };
+  return { cases, met, mismatches };
 }
 
 function before(c: SystemCase, names: string[]): string[] {
