@@ -1,6 +1,7 @@
 // The evaluator: Machine in plain TypeScript over the CPU state. The readable judge of the other engines, and the one
 // that steps single instructions. It runs EL0 and EL1; its caller is EL2.
 
+import { sysRegIndex } from "../../arm64/sysregs.js";
 import { ORDERED } from "../a64/access.js";
 import type { Insn } from "../a64/insn.js";
 import type { AccessBytes, AtomicOperation, Barrier, Machine, MachineOn, PstateField, Width } from "../a64/machine.js";
@@ -30,6 +31,7 @@ const PC = cells.pc * 2;
 const MODE = cells.flags * 2;
 const NZCV = cells.flags * 2 + 1;
 const ATTENTION = cells.attention * 2;
+const SCTLR = cells.sysregs + sysRegIndex("SCTLR_EL1");
 
 /** CV and COND of the ISS of a trapped WFI or WFE: always. */
 const WFX_ISS = 0x1e0_0000;
@@ -92,6 +94,7 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean> {
     this.memory.controlChanged();
     this.memory.flushWatched(this.debug.watchpoints.length > 0);
     this.ends.stop = null;
+    if (this.memory.lacks !== null) return { kind: "lacks", word: 0, name: this.memory.lacks };
     if (this.debug.singleStep) return this.step();
     this.ends.left = budget;
     return this.loopUntilStop();
@@ -351,8 +354,17 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean> {
     return this.value(this.registers.read(id, rt));
   }
   writeSystem(id: number, value: Cell, rt: number): void {
-    this.value(this.registers.write(id, this.state.quads[value >> 1]!, rt));
+    const { state } = this;
+    const before = state.quads[SCTLR]!;
+    this.value(this.registers.write(id, state.quads[value >> 1]!, rt));
     this.memory.controlChanged();
+    const name = this.memory.lacks;
+    if (name === null) return;
+    // Memory that is not as the guest thinks would be silently wrong: the write is taken back.
+    state.quads[SCTLR] = before;
+    this.memory.controlChanged();
+    this.ends.notExecuted();
+    this.ends.halt({ kind: "lacks", word: this.memory.fetch(PC) >>> 0, name });
   }
   writePstate(field: PstateField, imm4: number): void {
     this.value(this.registers.writePstate(field, imm4));

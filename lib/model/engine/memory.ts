@@ -19,6 +19,8 @@ const NO_PAGE = 1;
 /** ISS.CM, in the description of an access. */
 const CACHE_MAINTENANCE = 1 << 8;
 const SCTLR_M = 1;
+/** EE and E0E. */
+const SCTLR_ENDIAN = (1 << 25) | (1 << 24);
 const SCTLR_A = 2;
 
 /** Who settles what goes wrong; none of them returns. */
@@ -79,12 +81,18 @@ export class GuestMemory {
   controlChanged(): void {
     const parange = Number(this.state.get("ID_AA64MMFR0_EL1") & 15n);
     this.physicalBits = BigInt([32, 36, 40, 42, 44, 48, 52, 56][parange] ?? 48);
-    const sctlr = Number(this.state.get("SCTLR_EL1") & 3n);
+    const sctlr = Number(this.state.get("SCTLR_EL1") & 0xffff_ffffn);
     const tcr = this.state.get("TCR_EL1");
     const topByteIgnored = Number((tcr >> 37n) & 3n);
     if (sctlr !== this.sctlr || topByteIgnored !== this.topByteIgnored) this.flush();
     this.sctlr = sctlr;
     this.topByteIgnored = topByteIgnored;
+  }
+
+  /** What the guest has turned on in SCTLR_EL1 and this memory has not got, or null. */
+  get lacks(): string | null {
+    if ((this.sctlr & SCTLR_M) !== 0) return "stage 1 address translation (SCTLR_EL1.M)";
+    return (this.sctlr & SCTLR_ENDIAN) !== 0 ? "big-endian data (SCTLR_EL1.EE, E0E)" : null;
   }
 
   /** Forgets pages if the bus says so, and looks for a grown memory. */
@@ -217,7 +225,7 @@ export class GuestMemory {
   }
 
   private mustAlignDevice(): boolean {
-    return (this.sctlr & SCTLR_M) === 0 && this.unalignedDevice === "fault";
+    return this.unalignedDevice === "fault";
   }
 
   private dataPage(cache: PageCache, lo: number, hi: number, bytes: number, access: number, write: boolean): void {
