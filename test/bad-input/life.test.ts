@@ -90,7 +90,7 @@ onEveryBackend("a closed descriptor, through the public API,", (host) => {
 onEveryBackend("a vCPU that runs, through the public API,", (host) => {
   for (const name of membersWhere(vcpuMembers, (member) => member.running !== "own")) {
     it(`refuses ${name} with EBUSY`, async () => {
-      const subject = makeSubject(host);
+      const subject = makeSubject(host, { device: "none" });
       const { cpu, memory } = subject;
       loadWords(memory, 0, [spin]);
       cpu.setReg(pc, memory.at);
@@ -104,7 +104,7 @@ onEveryBackend("a vCPU that runs, through the public API,", (host) => {
   }
 
   it("does not hinder the verbs of its VM", async () => {
-    const subject = makeSubject(host);
+    const subject = makeSubject(host, { device: "none" });
     const { cpu, vm, memory } = subject;
     loadWords(memory, 0, [spin]);
     cpu.setReg(pc, memory.at);
@@ -122,7 +122,7 @@ onEveryBackend("a vCPU that runs, through the public API,", (host) => {
   });
 
   it("keeps running when its VM's descriptor is closed", async () => {
-    const { cpu, vm, memory } = makeSubject(host);
+    const { cpu, vm, memory } = makeSubject(host, { device: "none" });
     loadWords(memory, 0, [spin]);
     cpu.setReg(pc, memory.at);
     const run = cpu.run();
