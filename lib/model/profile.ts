@@ -62,6 +62,12 @@ const table = {
   invariantsListedFirst:       [ true,        true,        false       ],
   /** TIMER_CTL reads with ISTATUS computed; otherwise it reads what was stored. */
   timerCtlReadsStatus:         [ true,        true,        false       ],
+  /** Every INIT sets MPIDR_EL1, not the first only. */
+  initResetsMpidr:             [ true,        false,       false       ],
+  /** KVM_IRQ_LINE names a vCPU by its place in the order of creation, not by its id. */
+  irqLineByPlace:              [ true,        false,       false       ],
+  /** The room in the coalesced MMIO ring is counted modulo 2^32 before it is modulo its size: it is full too early. */
+  ringRoomWraps:               [ true,        false,       false       ],
   /** INIT sets CVAL of the timers to 0. */
   initResetsCval:              [ false,       false,       true        ],
   /** Timers whose INTID is an attribute of the vCPU: virtual, physical, and those of EL2. */

@@ -14,6 +14,7 @@ import { counter, nextTimer, timerLevels } from "./cpu/timer.js";
 import { type Environment, Evaluator } from "./engine/evaluator.js";
 import type { EventFds } from "./eventfd.js";
 import { exit, lacksInstruction, putWord, systemEvent } from "./exits.js";
+import { shareRing } from "./kvm/buses.js";
 import { selectedCcsidr } from "./kvm/demux-regs.js";
 import { applyPendingReset } from "./kvm/reset.js";
 import { count, countWait, setBlocking } from "./kvm/stats.js";
@@ -74,7 +75,10 @@ export class Runner {
     if (vcpu.run.getUint8(run.immediate_exit) !== 0 || vcpu.exchange("kicked", 0) === 1) return errno("EINTR");
     vcpu.run.setUint32(run.exit_reason, KVM_EXIT.UNKNOWN, true);
     vcpu.run.setUint16(run.flags, 0, true);
+    vcpu.put("pstateHigh", 0);
+    shareRing(vcpu.vm);
     const result = yield* this.#loop();
+    shareRing(vcpu.vm);
     vcpu.run.setBigUint64(run["s.regs.device_irq_level"], timerLevels(vcpu), true);
     return result === "exit" ? 0 : errno(result);
   }

@@ -10,7 +10,7 @@ import { Pstate } from "./cpu/state.js";
 import type { Bus, BusAccess } from "./engine/stop.js";
 import type { EventFds } from "./eventfd.js";
 import { exit, putQuad, putWord } from "./exits.js";
-import { storeToBus } from "./kvm/buses.js";
+import { busIsEmpty, storeToBus } from "./kvm/buses.js";
 import { count } from "./kvm/stats.js";
 import { VmCap, vmCells } from "./layout.js";
 import { markDirty, SlotMap } from "./slots.js";
@@ -103,23 +103,41 @@ const registerOf = (iss: number) => (iss >>> 16) & 31;
 function mmio(vcpu: VcpuState, eventFds: EventFds, esr: number, ipa: bigint): AbortOutcome {
   const bytes = accessBytes(esr);
   const write = (esr & WNR) !== 0;
-  const data = new DataView(new ArrayBuffer(8));
-  if (write) data.setBigUint64(0, register(vcpu, registerOf(esr)), true);
-  const stored = new Uint8Array(data.buffer, 0, bytes);
   putQuad(vcpu, "mmio.phys_addr", ipa);
   putWord(vcpu, "mmio.len", bytes);
   vcpu.run.setUint8(run["mmio.is_write"], write ? 1 : 0);
-  const ring = new DataView(vcpu.runPage.buffer, vcpu.runPage.byteOffset + PAGE_BYTES, PAGE_BYTES);
-  if (write && storeToBus(vcpu.vm, eventFds, ring, ipa, stored)) {
-    count(vcpu, "mmio_exit_kernel");
-    skipInstruction(vcpu);
-    return "resume";
+  if (write) {
+    const value = register(vcpu, registerOf(esr));
+    if (!busIsEmpty(vcpu.vm) && storeToBus(vcpu.vm, eventFds, ipa, littleEndian(value, bytes))) {
+      count(vcpu, "mmio_exit_kernel");
+      skipInstruction(vcpu);
+      return "resume";
+    }
+    putData(vcpu.run, value, bytes);
   }
-  if (write) vcpu.runPage.set(stored, run["mmio.data"]);
   count(vcpu, "mmio_exit_user");
   vcpu.put("mmioIss", esr);
   vcpu.run.setUint32(run.exit_reason, KVM_EXIT.MMIO, true);
   return "exit";
+}
+
+function littleEndian(value: bigint, bytes: number): Uint8Array {
+  const data = new Uint8Array(8);
+  new DataView(data.buffer).setBigUint64(0, value, true);
+  return data.subarray(0, bytes);
+}
+
+/** mmio.data: the bytes of the access, what is behind them stays. */
+function putData(page: DataView, value: bigint, bytes: number): void {
+  const at = run["mmio.data"];
+  if (bytes === 8) {
+    page.setBigUint64(at, value, true);
+    return;
+  }
+  const word = Number(value & 0xffff_ffffn);
+  if (bytes === 4) page.setUint32(at, word, true);
+  else if (bytes === 2) page.setUint16(at, word, true);
+  else page.setUint8(at, word);
 }
 
 /** Ends the load or store that userspace has answered. */

@@ -39,6 +39,8 @@ export class ModelVcpu implements VcpuFd {
   #vcpu: VcpuState | null;
   readonly #eventFds: EventFds;
   #runner: Runner | undefined;
+  /** A run of this descriptor is under way. */
+  #runs = false;
   /** When this thread's event loop was last let go on. */
   #lastTurn = performance.now();
 
@@ -116,6 +118,7 @@ export class ModelVcpu implements VcpuFd {
 
   runSync(): number {
     const vcpu = this.#take("KVM_RUN", Busy.running);
+    this.#runs = true;
     try {
       const steps = this.#runnerOf(vcpu).run();
       for (;;) {
@@ -124,12 +127,14 @@ export class ModelVcpu implements VcpuFd {
         if (step.value.kind === "sleep") sleepSync(vcpu, step.value);
       }
     } finally {
+      this.#runs = false;
       release(vcpu);
     }
   }
 
   async run(): Promise<number> {
     const vcpu = this.#take("KVM_RUN", Busy.running);
+    this.#runs = true;
     try {
       if (performance.now() - this.#lastTurn > MOST_MS_WITHOUT_TURN) await this.#turn();
       const steps = this.#runnerOf(vcpu).run();
@@ -140,6 +145,7 @@ export class ModelVcpu implements VcpuFd {
         else await this.#turn();
       }
     } finally {
+      this.#runs = false;
       release(vcpu);
     }
   }
@@ -222,6 +228,7 @@ export class ModelVcpu implements VcpuFd {
 
   close(): void {
     if (this.#vcpu === null) return;
+    if (this.#runs) throw new Refused("EBUSY", "close");
     this.#vcpu.vm.add("open", -1);
     this.#vcpu = null;
     this.#runner = undefined;

@@ -8,8 +8,9 @@ import { addFilter, FILTER_BYTES } from "./cpu/smccc-filter.js";
 import { fixCounterOffset, rebaseCounters } from "./cpu/timer.js";
 import type { EventFds } from "./eventfd.js";
 import { handleOf } from "./handle.js";
-import { ioeventfd, irqfd, registerZone, unregisterZone } from "./kvm/buses.js";
+import { copyRing, ioeventfd, irqfd, registerZone, unregisterZone } from "./kvm/buses.js";
 import { checkExtension, enableCap } from "./kvm/caps.js";
+import { checkRouting } from "./kvm/routing.js";
 import { readVmStats } from "./kvm/stats.js";
 import { Busy, VCPUS } from "./layout.js";
 import { ModelMapping, map } from "./memory.js";
@@ -61,7 +62,9 @@ export class ModelVm implements VmFd {
       const base = vm.allocationOffset(vm.allocate(VCPU_BYTES, call));
       const vcpu = new VcpuState(vm, base);
       vcpu.put("id", id);
-      vcpu.cpu.set("MPIDR_EL1", mpidr(id));
+      vcpu.put("place", vm.get("vcpuCount"));
+      const [first] = allVcpus(vm);
+      if (first !== undefined) copyRing(first, vcpu);
       vm.putQuad("vcpus", BigInt(base), id);
       vm.put("vcpuCount", vm.get("vcpuCount") + 1);
       rebaseCounters(vm);
@@ -173,14 +176,17 @@ export class ModelVm implements VmFd {
     if (type === KVM_ARM_IRQ_TYPE.SPI || type === KVM_ARM_IRQ_TYPE.PPI) throw new Refused("ENXIO", call);
     if (type !== KVM_ARM_IRQ_TYPE.CPU) throw new Refused("EINVAL", call);
     const line = irq & 0xffff;
-    const vcpu = vcpuById(vm, (irq >>> 28) * 256 + ((irq >>> 16) & VCPU_ID_MASK));
-    if (vcpu === null || line > CPU_FIQ) throw new Refused("EINVAL", call);
+    const index = (irq >>> 28) * 256 + ((irq >>> 16) & VCPU_ID_MASK);
+    const byPlace = vm.profile.switches.irqLineByPlace;
+    const vcpu = byPlace ? allVcpus(vm).find((one) => one.get("place") === index) : vcpuById(vm, index);
+    if (vcpu === undefined || vcpu === null || line > CPU_FIQ) throw new Refused("EINVAL", call);
     vcpu.cpu.setLine(line === CPU_FIQ ? "fiq" : "irq", level === 0 ? 0 : 1);
     vcpu.wake();
   }
 
-  setGsiRouting(): void {
-    this.#unknown("KVM_SET_GSI_ROUTING");
+  setGsiRouting(routing: Uint8Array): void {
+    this.#open("KVM_SET_GSI_ROUTING");
+    checkRouting(routing);
   }
 
   irqfd(args: Uint8Array): void {
@@ -282,11 +288,6 @@ export class ModelVm implements VmFd {
     this.#open(call);
     throw new Refused("EINVAL", call);
   }
-}
-
-/** MPIDR_EL1 of a vCPU: 16 to a cluster, as a GICv3's SGIs can address them. */
-function mpidr(id: number): bigint {
-  return BigInt(((1 << 31) | (id & 15) | (((id >> 4) & 255) << 8) | (((id >> 12) & 255) << 16)) >>> 0);
 }
 
 /** The allocation behind a slot: its bytes lie in a mapping of this VM that is open. */

@@ -95,7 +95,9 @@ describe("the model's descriptors", () => {
     refuses("ENXIO", () => vm.createIrqchip());
     refuses("ENXIO", () => vm.armSetDeviceAddr(0n, 0n));
     refuses("ENODEV", () => vm.armSetDeviceAddr(1n << 16n, 0n));
-    refuses("EINVAL", () => vm.setGsiRouting(new Uint8Array(8)));
+    vm.setGsiRouting(new Uint8Array(8));
+    refuses("EINVAL", () => vm.setGsiRouting(pack(structs.kvm_irq_routing, { nr: 4097 })));
+    refuses("EINVAL", () => vm.setGsiRouting(new Uint8Array(56).fill(1, 0, 1)));
     refuses("EINVAL", () => vm.signalMsi(new Uint8Array(32)));
     refuses("EINVAL", () => vm.armMteCopyTags(0n, 4096n, new Uint8Array(256), 0n));
     refuses("EINVAL", () => vm.resetDirtyRings());

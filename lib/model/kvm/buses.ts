@@ -5,6 +5,7 @@ import { Refused } from "../../errors.js";
 import { KVM_IOEVENTFD_FLAG as IOEVENTFD, KVM_IRQFD_FLAG as IRQFD, PAGE_BYTES } from "../../uapi/constants.js";
 import type { EventFds } from "../eventfd.js";
 import { BUS_DEVICES, IOEVENTFDS, vmCells } from "../layout.js";
+import { allVcpus, type VcpuState } from "../vcpu-state.js";
 import type { VmState } from "../vm-state.js";
 
 const view = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -46,11 +47,42 @@ export function unregisterZone(vm: VmState, zone: Uint8Array): void {
   }
 }
 
-// The ring: first, last (words), then entries of 24 bytes: phys_addr, len, pio, data.
+// The ring: first, last (words), then entries of 24 bytes: phys_addr, len, pio, data. The VM has one; every vCPU's run
+// pages end with a copy of it, and the copies are brought together whenever KVM has its hands on one.
 const ENTRIES = Math.floor((PAGE_BYTES - 8) / 24);
+const FIRST = vmCells.ring * 2;
+const LAST = vmCells.ring * 2 + 1;
+
+const ringOf = (vcpu: VcpuState) => new DataView(vcpu.runPage.buffer, vcpu.runPage.byteOffset + PAGE_BYTES, PAGE_BYTES);
+
+/** Userspace takes entries through any copy: the one that it moved on says how far. Inside `locked`. */
+function gather(vm: VmState, rings: readonly DataView[]): void {
+  const moved = rings.find((ring) => ring.getInt32(0, true) !== vm.words[FIRST]);
+  if (moved === undefined) return;
+  vm.words[FIRST] = moved.getInt32(0, true);
+  for (const ring of rings) ring.setInt32(0, vm.words[FIRST]!, true);
+}
+
+/** A new vCPU's copy of the ring. */
+export function copyRing(from: VcpuState, to: VcpuState): void {
+  to.runPage.set(from.runPage.subarray(PAGE_BYTES), PAGE_BYTES);
+}
+
+/** The copies agree before and after a run. */
+export function shareRing(vm: VmState): void {
+  if (vm.get("zoneCount") === 0) return;
+  vm.locked(() => gather(vm, allVcpus(vm).map(ringOf)));
+}
+
+/** Whether the ring has room; one entry always stays free. */
+function hasRoom(vm: VmState): boolean {
+  const room = vm.words[FIRST]! - vm.words[LAST]! - 1;
+  const counted = vm.profile.switches.ringRoomWraps ? room >>> 0 : room;
+  return counted % ENTRIES !== 0;
+}
 
 /** Puts a store into the ring; false: no zone holds it, or the ring is full. */
-function coalesce(vm: VmState, ring: DataView, address: bigint, data: Uint8Array): boolean {
+function coalesce(vm: VmState, address: bigint, data: Uint8Array): boolean {
   return vm.locked(() => {
     const inZone = (n: number) => {
       const first = vm.quads[vmCells.zones + 2 * n]!;
@@ -60,17 +92,24 @@ function coalesce(vm: VmState, ring: DataView, address: bigint, data: Uint8Array
     let zone = 0;
     while (zone < vm.get("zoneCount") && !inZone(zone)) zone++;
     if (zone === vm.get("zoneCount")) return false;
-    const last = ring.getUint32(4, true);
-    // A VMM that spoils the indices finds its ring full.
-    if (last >= ENTRIES || (last + 1) % ENTRIES === ring.getUint32(0, true)) return false;
-    const at = 8 + 24 * last;
-    ring.setBigUint64(at, address, true);
-    ring.setUint32(at + 8, data.length, true);
-    ring.setUint32(at + 12, 0, true);
-    for (const [i, byte] of data.entries()) ring.setUint8(at + 16 + i, byte);
-    ring.setUint32(4, (last + 1) % ENTRIES, true);
+    const rings = allVcpus(vm).map(ringOf);
+    gather(vm, rings);
+    if (!hasRoom(vm)) return false;
+    const last = vm.words[LAST]!;
+    const next = (last + 1) % ENTRIES;
+    for (const ring of rings) putEntry(ring, last, next, address, data);
+    vm.words[LAST] = next;
     return true;
   });
+}
+
+function putEntry(ring: DataView, entry: number, next: number, address: bigint, data: Uint8Array): void {
+  const at = 8 + 24 * entry;
+  ring.setBigUint64(at, address, true);
+  ring.setUint32(at + 8, data.length, true);
+  ring.setUint32(at + 12, 0, true);
+  for (const [i, byte] of data.entries()) ring.setUint8(at + 16 + i, byte);
+  ring.setUint32(4, next, true);
 }
 
 // Ioeventfds: address; datamatch; len, flags; eventfd.
@@ -155,15 +194,12 @@ function littleEndian(data: Uint8Array): bigint {
   return value;
 }
 
-/** Whether something in the kernel took a guest's store. `ring`: the coalesced MMIO page. */
-export function storeToBus(
-  vm: VmState,
-  eventFds: EventFds,
-  ring: DataView,
-  address: bigint,
-  data: Uint8Array,
-): boolean {
-  return signalIoevent(vm, eventFds, address, data) || (vm.get("zoneCount") > 0 && coalesce(vm, ring, address, data));
+/** Whether a store can meet anything but userspace. */
+export const busIsEmpty = (vm: VmState): boolean => vm.get("ioeventCount") === 0 && vm.get("zoneCount") === 0;
+
+/** Whether something in the kernel took a guest's store. */
+export function storeToBus(vm: VmState, eventFds: EventFds, address: bigint, data: Uint8Array): boolean {
+  return signalIoevent(vm, eventFds, address, data) || (vm.get("zoneCount") > 0 && coalesce(vm, address, data));
 }
 
 /** KVM_IRQFD of a VM without an interrupt controller. */

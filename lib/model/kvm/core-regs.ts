@@ -55,7 +55,8 @@ export function getCore(vcpu: VcpuState, register: RegisterId, value: DataView):
   const member = find(vcpu, register);
   if (typeof member === "string") return member;
   const { cpu } = vcpu;
-  if (register.index === PSTATE) value.setBigUint64(0, cpu.pstate, true);
+  if (register.index === PSTATE)
+    value.setBigUint64(0, cpu.pstate | (BigInt(vcpu.get("pstateHigh") >>> 0) << 32n), true);
   else if (register.index === FPSR) value.setUint32(0, cpu.fpsr, true);
   else if (register.index === FPCR) value.setUint32(0, cpu.fpcr, true);
   else for (let n = 0; n < member.bytes / 8; n++) value.setBigUint64(8 * n, cpu.quads[member.cell + n]!, true);
@@ -73,6 +74,7 @@ export function setCore(vcpu: VcpuState, register: RegisterId, value: DataView):
     const pstate = value.getBigUint64(0, true);
     if (!MODES.includes(Number(pstate & 31n))) return "EINVAL";
     cpu.pstate = pstate;
+    vcpu.put("pstateHigh", Number(BigInt.asIntN(32, pstate >> 32n)));
   } else if (register.index === FPSR) cpu.fpsr = value.getUint32(0, true);
   else if (register.index === FPCR) cpu.fpcr = value.getUint32(0, true);
   else for (let n = 0; n < member.bytes / 8; n++) cpu.quads[member.cell + n] = value.getBigUint64(8 * n, true);

@@ -10,9 +10,14 @@ import type { VcpuState } from "../vcpu-state.js";
 /** EL1h with D, A, I and F masked. */
 const RESET_PSTATE = BigInt(Pstate.DAIF | 5);
 
+/** MPIDR_EL1 of a vCPU: 16 to a cluster, as a GICv3's SGIs can address them. */
+function mpidr(id: number): bigint {
+  return BigInt(((1 << 31) | (id & 15) | (((id >> 4) & 255) << 8) | (((id >> 12) & 255) << 16)) >>> 0);
+}
+
 /**
- * Resets the registers. What has no reset in KVM keeps its value: SP_EL1, ELR_EL1, SPSR_EL1, MPIDR_EL1; CLIDR_EL1 is
- * made up the first time only.
+ * Resets the registers. What has no reset in KVM keeps its value: SP_EL1, ELR_EL1, SPSR_EL1; MPIDR_EL1 and
+ * CLIDR_EL1 are made up the first time only.
  */
 export function resetVcpu(vcpu: VcpuState, which: "first" | "again"): void {
   const { cpu, vm } = vcpu;
@@ -20,6 +25,7 @@ export function resetVcpu(vcpu: VcpuState, which: "first" | "again"): void {
   cpu.spEl0 = 0n;
   cpu.pc = 0n;
   cpu.pstate = RESET_PSTATE;
+  vcpu.put("pstateHigh", 0);
   for (let n = 1; n < 5; n++) cpu.setSpsr(n, 0n);
   cpu.quads.fill(0n, cells.v, cells.v + 64);
   vcpu.quads.fill(0n, vcpuCells.sve);
@@ -30,6 +36,7 @@ export function resetVcpu(vcpu: VcpuState, which: "first" | "again"): void {
   cpu.setLine("irq", 0);
   cpu.setLine("fiq", 0);
   const { kernel, switches } = vm.profile;
+  if (which === "first" || switches.initResetsMpidr) cpu.set("MPIDR_EL1", mpidr(vcpu.get("id")));
   for (const [index, row] of sysRegs.entries()) {
     const keepsCval = row.name.includes("_CVAL_") && !switches.initResetsCval && which === "again";
     if (keepsCval) continue;
@@ -59,7 +66,7 @@ function resetValue(
     case "clidr":
       return which === "first" ? madeUpClidr(hostValue(vcpu.vm.profile, "CTR_EL0")) : null;
     default:
-      // Registers of the PMU and of EL2, which no vCPU of this host has; MPIDR_EL1, which the creation set.
+      // Registers of the PMU and of EL2, which no vCPU of this host has; MPIDR_EL1, see above.
       return null;
   }
 }
