@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { kernels, onKernel } from "../../lib/arm64/sysreg-row.js";
 import { sysRegs } from "../../lib/arm64/sysregs.js";
 import { features, promised } from "../../lib/model/a64/features.js";
@@ -8,6 +9,7 @@ import { todoCaps } from "../../lib/model/kvm/caps.js";
 import { CONTROL_BYTES, VM_BYTES, vcpuCells, vcpuLayout, vmCells, vmLayout } from "../../lib/model/layout.js";
 import { makeProfile, switchesOf } from "../../lib/model/profile.js";
 import { caps } from "../../lib/uapi/caps.js";
+import { docFile, remade } from "../../scripts/model-doc.js";
 
 type Feature = keyof typeof features;
 
@@ -86,5 +88,12 @@ describe("the layout of a VM's memory", () => {
       }
       assert.ok(bytes >= next * 8 && bytes < next * 8 + unit && bytes % unit === 0);
     }
+  });
+});
+
+describe("docs/model.md", () => {
+  it("shows the tables as they are; remake it with: node dist/scripts/model-doc.js", () => {
+    const text = readFileSync(docFile, "utf8");
+    assert.equal(remade(text), text);
   });
 });

@@ -1,0 +1,31 @@
+// What a kernel offers and the model does not have yet. Nothing of it is silent: each row says what a caller meets.
+
+import { todoCaps } from "./kvm/caps.js";
+
+export interface TodoRow {
+  readonly what: string;
+  /** What the model answers meanwhile. */
+  readonly answers: string;
+}
+
+const verbs: readonly TodoRow[] = [
+  { what: "KVM_RESET_DIRTY_RINGS, mmap of a dirty ring", answers: "EINVAL, as a VM without a ring" },
+  { what: "KVM_CREATE_GUEST_MEMFD, KVM_MEM_GUEST_MEMFD", answers: "EINVAL, as a kernel without it; mmap: EBADF" },
+  { what: "KVM_DEV_TYPE_VFIO", answers: "ENODEV" },
+  { what: "vGICv2, vGICv3, ITS, vGICv5", answers: "ENODEV, ENXIO: a host without a GIC that can be virtualised" },
+  {
+    what: "PMU, pointer authentication, MTE, EL2, AArch32, stolen time",
+    answers: "capability 0, EINVAL: a host without it",
+  },
+  { what: "mapping of a shared, writable file", answers: "EOPNOTSUPP" },
+  { what: "big-endian guests (SCTLR_EL1.EE)", answers: "data is little-endian; ID_AA64MMFR0_EL1.BigEnd is 0" },
+];
+
+/** Every row, capabilities first. */
+export const todo: readonly TodoRow[] = [
+  ...todoCaps.map(({ cap, value, since }) => ({
+    what: `KVM_CAP_${cap} (${value} since ${since})`,
+    answers: "0, and KVM_ENABLE_CAP: EINVAL",
+  })),
+  ...verbs,
+];
