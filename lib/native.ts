@@ -1,6 +1,6 @@
 // Finds and loads the addon, on first use and only on arm64 Linux: an x86 machine's /dev/kvm is another KVM and is never
 // opened. What the addon leaves to TypeScript is added here: it takes no objects apart and opens no files.
-import { closeSync, existsSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, constants, existsSync, fstatSync, openSync, readSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -165,8 +165,9 @@ function mapRequest(vm: NativeVm, request: MappingRequest): Mapping {
     case "guest-memfd":
       return mapFile(vm, request.fd, request, shared | writable);
     case "file": {
-      const mode = request.shared && request.writable ? "r+" : "r";
-      const fd = refusing(() => openSync(request.path, mode));
+      const access = request.shared && request.writable ? constants.O_RDWR : constants.O_RDONLY;
+      // Without waiting for the other end, if it should be a FIFO.
+      const fd = refusing(() => openSync(request.path, access | constants.O_NONBLOCK));
       try {
         return mapFile(vm, fd, request, (request.shared ? shared : 0) | (request.writable ? writable : 0));
       } finally {

@@ -35,7 +35,7 @@ describe("what is left of the addon's descriptors and threads", () => {
     const device = guest.vm.createDevice(7, 0)!;
     for (const fd of [guest.vm, guest.vcpu]) fd.readStats(0, new Uint8Array(24));
 
-    const ours = execFileSync("ls", ["-l", "/proc/self/fd"], { encoding: "utf8" });
+    const ours = execFileSync("ls", ["-l", "/proc/self/fd"], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
 
     assert.doesNotMatch(ours, /kvm|eventfd/);
     for (const each of [event, device]) each.close();
