@@ -31,7 +31,7 @@ describe("the state of a CPU", () => {
 
     state.pstate = 0xffff_ffff_f140_03c5n;
 
-    assert.equal(state.pstate, 0xf140_03c5n);
+    assert.equal(state.pstate, 0xffff_ffff_f140_03c5n);
     assert.equal(state.el, 1);
   });
 

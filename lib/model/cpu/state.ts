@@ -23,7 +23,8 @@ const table = [
   ["eventRegister", 1], // of WFE; other threads set it to 1
   ["virtualSError", 1], // ESR_EL1.ISS that a pending SError will have (VSESR_EL2)
   ["fence", 1], // written and read by barriers, for their effect on the host
-  ["reserved", 2],
+  ["pstateAbove", 1], // bits 63:32 of PSTATE, which userspace may set and a CPU that runs has not got
+  ["reserved", 1],
   ["v", 64], // V0 to V31, 128 bits each
   ["temporary", 64], // values inside one instruction
   ["sysregs", sysRegs.length], // one for each row of the table, in its order
@@ -135,12 +136,14 @@ export class CpuState {
 
   /** PSTATE as one word in the format of SPSR_EL1. */
   get pstate(): bigint {
-    return BigInt((this.words[cells.flags * 2]! | this.words[cells.flags * 2 + 1]!) >>> 0);
+    const word = BigInt((this.words[cells.flags * 2]! | this.words[cells.flags * 2 + 1]!) >>> 0);
+    return (this.quads[cells.pstateAbove]! << 32n) | word;
   }
   set pstate(value: bigint) {
     const word = Number(BigInt.asIntN(32, value));
     this.words[cells.flags * 2] = word & ~Pstate.NZCV;
     this.words[cells.flags * 2 + 1] = word & Pstate.NZCV;
+    this.quads[cells.pstateAbove] = BigInt.asUintN(64, value) >> 32n;
   }
 
   /** PSTATE without NZCV, as a 32-bit word. */

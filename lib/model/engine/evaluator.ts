@@ -94,6 +94,7 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean> {
     this.memory.controlChanged();
     this.memory.flushWatched(this.debug.watchpoints.length > 0);
     this.ends.stop = null;
+    this.state.quads[cells.pstateAbove] = 0n;
     if (this.memory.lacks !== null) return { kind: "lacks", word: 0, name: this.memory.lacks };
     if (this.debug.singleStep) return this.step();
     this.ends.left = budget;
