@@ -154,6 +154,8 @@ export class Runner {
     }
     count(vcpu, "exits");
     const ec = stop.esr >>> 26;
+    // HVC is over when it arrives here: so is its step. SMC and WFI are not.
+    if (ec === Ec.hvc64) vcpu.cpu.mode &= ~Pstate.SS;
     if (ec === Ec.stepLower) vcpu.put("stepPending", 0);
     else if (stepping && (vcpu.cpu.mode & Pstate.SS) === 0) vcpu.put("stepPending", 1);
     switch (ec) {

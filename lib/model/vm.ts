@@ -53,7 +53,8 @@ export class ModelVm implements VmFd {
     vm.locked(() => enableCap(vm, cap));
   }
 
-  createVcpu(id: number): VcpuFd {
+  createVcpu(argument: number): VcpuFd {
+    const id = argument >>> 0;
     const call = "KVM_CREATE_VCPU";
     const vm = this.#open(call);
     return vm.locked(() => {

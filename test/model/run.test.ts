@@ -265,6 +265,17 @@ describe("the model's KVM_RUN", () => {
     expectExit(vcpu, KVM_EXIT.MMIO);
   });
 
+  it("counts a hypercall that the kernel answers as a step", () => {
+    machine.load(programs.call);
+    const vcpu = machine.vcpu();
+    set(vcpu, x(0), 0x8400_0000n);
+    vcpu.setGuestDebug(pack(structs.kvm_guest_debug, { control: 3 }));
+
+    expectExit(vcpu, KVM_EXIT.DEBUG);
+
+    assert.deepEqual([get(vcpu, PC), get(vcpu, x(0))], [RAM + 4n, 0x1_0003n]);
+  });
+
   it("exits at BRK and at hardware breakpoints when asked", () => {
     machine.load(programs.breakpoint);
     const vcpu = machine.vcpu();

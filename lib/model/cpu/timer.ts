@@ -1,7 +1,7 @@
 // The generic timer: one counter for all VMs, offsets per VM, and the ids of KVM_GET_ONE_REG with their swapped names.
 // DDI 0487 D12; Documentation/virt/kvm/api.rst 4.68, 4.143.
 
-import type { SysRegName } from "../../arm64/sysregs.js";
+import { type SysRegName, sysRegIndex } from "../../arm64/sysregs.js";
 import { vmCells } from "../layout.js";
 import type { VcpuState } from "../vcpu-state.js";
 import type { VmState } from "../vm-state.js";
@@ -39,15 +39,25 @@ export function fixCounterOffset(vm: VmState, offset: bigint): void {
 
 interface Timer {
   readonly kind: TimerKind;
-  readonly ctl: SysRegName;
-  readonly cval: SysRegName;
+  readonly ctlName: SysRegName;
+  /** Places of CTL and CVAL in the table, and of their cells. */
+  readonly ctl: number;
+  readonly cval: number;
   /** Bit of kvm_run.s.regs.device_irq_level. */
   readonly line: bigint;
 }
 
+const timer = (kind: TimerKind, ctl: SysRegName, cval: SysRegName, line: bigint): Timer => ({
+  kind,
+  ctlName: ctl,
+  ctl: sysRegIndex(ctl),
+  cval: sysRegIndex(cval),
+  line,
+});
+
 const timers: readonly Timer[] = [
-  { kind: "virtual", ctl: "CNTV_CTL_EL0", cval: "CNTV_CVAL_EL0", line: 1n },
-  { kind: "physical", ctl: "CNTP_CTL_EL0", cval: "CNTP_CVAL_EL0", line: 2n },
+  timer("virtual", "CNTV_CTL_EL0", "CNTV_CVAL_EL0", 1n),
+  timer("physical", "CNTP_CTL_EL0", "CNTP_CVAL_EL0", 2n),
 ];
 
 const isCounter = (name: SysRegName) => name === "CNTVCT_EL0" || name === "CNTPCT_EL0";
@@ -57,9 +67,9 @@ const kindOf = (name: SysRegName): TimerKind => (name.startsWith("CNTV") ? "virt
 export function getTimer(vcpu: VcpuState, name: SysRegName): bigint {
   if (isCounter(name)) return counter(vcpu.vm, kindOf(name));
   const stored = vcpu.cpu.get(name);
-  const timer = timers.find(({ ctl }) => ctl === name);
-  if (timer === undefined || !vcpu.vm.profile.switches.timerCtlReadsStatus) return stored;
-  const reached = counter(vcpu.vm, timer.kind) >= vcpu.cpu.get(timer.cval);
+  const found = timers.find(({ ctlName }) => ctlName === name);
+  if (found === undefined || !vcpu.vm.profile.switches.timerCtlReadsStatus) return stored;
+  const reached = counter(vcpu.vm, found.kind) >= vcpu.cpu.sysreg(found.cval);
   return (stored & ~ISTATUS) | (reached ? ISTATUS : 0n);
 }
 
@@ -76,8 +86,8 @@ export function setTimer(vcpu: VcpuState, name: SysRegName, value: bigint): void
 export function timerLevels(vcpu: VcpuState): bigint {
   let levels = 0n;
   for (const { kind, ctl, cval, line } of timers) {
-    const enabled = (vcpu.cpu.get(ctl) & (ENABLE | IMASK)) === ENABLE;
-    if (enabled && counter(vcpu.vm, kind) >= vcpu.cpu.get(cval)) levels |= line;
+    const enabled = (vcpu.cpu.sysreg(ctl) & (ENABLE | IMASK)) === ENABLE;
+    if (enabled && counter(vcpu.vm, kind) >= vcpu.cpu.sysreg(cval)) levels |= line;
   }
   return levels;
 }
@@ -86,8 +96,8 @@ export function timerLevels(vcpu: VcpuState): bigint {
 export function nextTimer(vcpu: VcpuState): number {
   let least = Number.POSITIVE_INFINITY;
   for (const { kind, ctl, cval } of timers) {
-    if ((vcpu.cpu.get(ctl) & (ENABLE | IMASK)) !== ENABLE) continue;
-    const ticks = vcpu.cpu.get(cval) - counter(vcpu.vm, kind);
+    if ((vcpu.cpu.sysreg(ctl) & (ENABLE | IMASK)) !== ENABLE) continue;
+    const ticks = vcpu.cpu.sysreg(cval) - counter(vcpu.vm, kind);
     least = Math.min(least, Math.max(0, (Number(ticks) * 1000) / COUNTER_HZ));
   }
   return least;
