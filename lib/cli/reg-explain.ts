@@ -2,9 +2,11 @@
 import {
   bitsOf,
   decodeEsr,
+  decodeFirmwareBitmap,
   exceptionClasses,
   type Field,
   fieldsOf,
+  firmwareBitmapById,
   formatEncoding,
   formatFaultStatus,
   formatMidr,
@@ -114,7 +116,7 @@ export function describeRegister({ id, value }: Question): Description {
   const common = { name, id, bits: bitsOf(id), about: reg === undefined ? [] : aboutSysReg(reg) };
   const fields = fieldsOf(name === "pstate" ? "PSTATE" : name);
   if (value === undefined) return { ...common, fields: fields.map(placeOf) };
-  const summary = summaryOf(name, value);
+  const summary = summaryOf(id, name, value);
   const described = fields.map((field): FieldDescription => {
     const part = (value & maskOf(field)) >> BigInt(field.lsb);
     const meaning =
@@ -134,7 +136,12 @@ const placeOf = ({ name, lsb, width }: Field): FieldDescription => ({ name, msb:
 
 const isSyndrome = (name: string): boolean => /^ESR_EL\d+$/.test(name);
 
-function summaryOf(name: string, value: bigint): string | undefined {
+function summaryOf(id: RegId, name: string, value: bigint): string | undefined {
+  const bitmap = firmwareBitmapById(id);
+  if (bitmap !== undefined) {
+    const { services, rest } = decodeFirmwareBitmap(bitmap.name, value);
+    return [...services, ...(rest === 0n ? [] : [`0x${rest.toString(16)}`])].join(", ") || "no services";
+  }
   if (name === "MIDR_EL1") return formatMidr(value);
   if (name === "pstate" || /^SPSR_EL\d$/.test(name)) return formatPstate(value);
   if (!isSyndrome(name)) return undefined;

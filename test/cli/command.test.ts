@@ -1,65 +1,11 @@
-// The command as its users start it: a child process. Guests run on the model, so this needs no /dev/kvm.
+// The command's arguments, files and messages. Guests run on the model; run.test.ts runs some on every backend.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { execPath } from "node:process";
-import { fileURLToPath } from "node:url";
 import { expected, fileName, guestFile, guests } from "../guests/guests.js";
+import { type Ended, kvmArm64 } from "./child.js";
 
-const program = fileURLToPath(new URL("../../lib/cli/main.js", import.meta.url));
-
-interface Ended {
-  readonly status: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-interface Started {
-  readonly ended: Promise<Ended>;
-  readonly pid: number;
-  signal(name: NodeJS.Signals): void;
-  closeStdout(): void;
-  /** Resolves when the output has this in it. */
-  printed(text: string): Promise<void>;
-}
-
-function start(...args: string[]): Started {
-  const child = spawn(execPath, [program, ...args], {
-    stdio: ["ignore", "pipe", "pipe"],
-    timeout: 60_000,
-    killSignal: "SIGKILL",
-  });
-  const output = { stdout: "", stderr: "" };
-  child.stdout.setEncoding("latin1").on("data", (text: string) => {
-    output.stdout += text;
-  });
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    output.stderr += text;
-  });
-  return {
-    pid: child.pid as number,
-    ended: new Promise((resolve, reject) => {
-      child.on("error", reject);
-      child.on("close", (status) => resolve({ status, ...output }));
-    }),
-    signal: (name) => void child.kill(name),
-    closeStdout: () => child.stdout.destroy(),
-    printed: (text) =>
-      new Promise((resolve) => {
-        const look = (): void => {
-          if (!output.stdout.includes(text)) return;
-          child.stdout.off("data", look);
-          resolve();
-        };
-        child.stdout.on("data", look);
-        look();
-      }),
-  };
-}
-
-const kvmArm64 = (...args: string[]): Promise<Ended> => start(...args).ended;
 const run = (...args: string[]): Promise<Ended> => kvmArm64("run", "--backend", "model", ...args);
 
 const hello = guestFile(guests[0]!);
@@ -146,23 +92,6 @@ describe("kvm-arm64 run", function () {
     }
   });
 
-  it("traces each ioctl and each exit on stderr", async () => {
-    const { status, stdout, stderr } = await run("--trace", hello);
-    const lines = stderr.trimEnd().split("\n");
-
-    assert.deepEqual({ status, stdout }, { status: 0, stdout: helloText });
-    assert.deepEqual(lines.slice(0, 2), [
-      "KVM_CHECK_EXTENSION(KVM_CAP_ARM_VM_IPA_SIZE) = 48",
-      "KVM_CREATE_VM(0x28) = vm",
-    ]);
-    assert.ok(lines.includes("KVM_SET_ONE_REG(vcpu 0, pc, 0x40080000) = 0"));
-    assert.ok(lines.includes("KVM_RUN(vcpu 0) = 0 → MMIO read 0x9000018 len 4"));
-    assert.ok(lines.includes('KVM_RUN(vcpu 0, mmio.data 0x90) = 0 → MMIO write 0x9000000 len 4 "H"'));
-    assert.ok(lines.includes("KVM_RUN(vcpu 0) = 0 → SYSTEM_EVENT SHUTDOWN data [0x0]"));
-    assert.ok(lines.includes("KVM_GET_ONE_REG(vcpu 0, x20, 0x74697865) = 0"));
-    assert.equal(lines.at(-1), "close(kvm) = 0");
-  });
-
   it("traces into a file", async () => {
     const file = join(folder, "trace.txt");
 
@@ -192,47 +121,6 @@ describe("kvm-arm64 run", function () {
     assert.match(stderr, /the guest powered off with status 0, after [\d.]+ ms\n/);
     assert.match(stderr, /27 × PL011 loads, 27 × PL011 stores, 1 × system event shutdown\n/);
     assert.match(stderr, /vcpu 0 {3}pc 0x400[\da-f]+, .*EL1h/);
-  });
-
-  describe("of a guest that never ends", () => {
-    // "X" to the UART, then b .
-    const spin = Uint32Array.of(0xd2a1_2000, 0x5280_0b01, 0xb900_0001, 0x1400_0000);
-    let file: string;
-    before(() => {
-      file = scratch("spin.bin", new Uint8Array(spin.buffer));
-    });
-
-    it("gives up with 124 after --timeout", async () => {
-      const { status, stdout, stderr } = await run("--timeout", "0.3", file);
-
-      assert.deepEqual({ status, stdout }, { status: 124, stdout: "X" });
-      assert.equal(stderr, "kvm-arm64: the guest did not end within 0.3 s\n");
-    });
-
-    it("ends with 130 at Ctrl-C and 143 at SIGTERM", async () => {
-      for (const [signal, status] of [
-        ["SIGINT", 130],
-        ["SIGTERM", 143],
-      ] as const) {
-        const child = start("run", "--backend", "model", "--cpus", "2", file);
-        await child.printed("X");
-        child.signal(signal);
-
-        assert.deepEqual(await child.ended, { status, stdout: "X", stderr: "" });
-      }
-    });
-  });
-
-  it("ends quietly when nobody reads its output any more", async () => {
-    // A guest that prints for ever.
-    const words = Uint32Array.of(0xd2a1_2000, 0x5280_0b01, 0xb900_0001, 0x17ff_ffff);
-    const child = start("run", "--backend", "model", scratch("chatter.bin", new Uint8Array(words.buffer)));
-    await child.printed("X");
-    child.closeStdout();
-
-    const { status, stderr } = await child.ended;
-
-    assert.deepEqual({ status, stderr }, { status: 0, stderr: "" });
   });
 });
 

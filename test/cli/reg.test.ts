@@ -61,12 +61,14 @@ describe("explanations of reg", () => {
     assert.match(explain("ID_AA64ISAR0_EL1=1"), /without a name: 0x1/);
   });
 
-  it("say in words what a syndrome, a PSTATE and a MIDR are", () => {
+  it("say in words what a syndrome, a PSTATE, a MIDR and a bitmap of services are", () => {
     assert.match(explain("ESR_EL1=0x96000050"), /data abort from the same level: external abort\n/);
     assert.match(explain("ESR_EL1=0x96000050"), /ISS.WnR +6 1\n/);
     assert.match(explain("ESR_EL1=0x56000123"), /= 0x56000123 {2}SVC\n/);
     assert.match(explain("pstate", "0x3c5"), /EL1h DAIF/);
     assert.match(explain("MIDR_EL1=0x410fd0c0"), /Arm Neoverse N1 r0p0/);
+    assert.match(explain("firmware VENDOR_HYP_BMAP", "3"), /= 0x3 {2}function-features, ptp\n/);
+    assert.match(explain("firmware STD_BMAP", "0"), /= 0x0 {2}no services\n/);
   });
 });
 
