@@ -10,11 +10,17 @@ import { guestProject, projectFolder, reportPort } from "./initramfs.js";
 import { kernelsFromOptions, type MachineValues, machineFromOptions, sanitizerEnvironment } from "./options.js";
 import { type KernelSeries, kernelSeries } from "./packages.js";
 
-/** Where the tests that are run there lie: the contract on the genuine kernel, the addon's own, those of the host. */
+/**
+ * Where the tests that are run there lie: the contract on the genuine kernel, the addon's own, whole guests, the command,
+ * those of the host.
+ */
 const testFolders = [
   { folder: "dist/test/contract", files: "**/*.test.js" },
   { folder: "dist/test/bad-input", files: "**/*.test.js" },
   { folder: "dist/test/native", files: "**/*.test.js" },
+  { folder: "dist/test/vmm", files: "machine.test.js" },
+  { folder: "dist/test/guests", files: "run.test.js" },
+  { folder: "dist/test/cli", files: "run.test.js" },
   { folder: "dist/test/kvm", files: "*.inside.js" },
 ] as const;
 
