@@ -59,7 +59,10 @@ function mapFile(vm: VmState, bytes: number, request: Extract<MappingRequest, { 
   if (!Number.isSafeInteger(offset) || offset < 0 || offset % PAGE_BYTES !== 0) throw new Refused("EINVAL", "mmap");
   const file = system("open", () => openSync(path, "r"));
   try {
-    if (!fstatSync(file).isFile()) throw new Refused("ENODEV", "mmap");
+    const status = fstatSync(file);
+    if (!status.isFile()) throw new Refused("ENODEV", "mmap");
+    // Pages wholly behind the end of a file would be SIGBUS.
+    if (Math.ceil(status.size / PAGE_BYTES) * PAGE_BYTES < offset + bytes) throw new Refused("EINVAL", "mmap");
     const mapping = new ModelMapping(vm, allocate(vm, bytes), bytes, writable ? 0 : 1);
     const view = vm.view(mapping.offset, bytes);
     for (let at = 0; at < bytes; ) {

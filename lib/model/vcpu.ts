@@ -39,8 +39,6 @@ export class ModelVcpu implements VcpuFd {
   #vcpu: VcpuState | null;
   readonly #eventFds: EventFds;
   #runner: Runner | undefined;
-  /** A run of this descriptor is under way. */
-  #runs = false;
   /** When this thread's event loop was last let go on. */
   #lastTurn = performance.now();
 
@@ -118,7 +116,6 @@ export class ModelVcpu implements VcpuFd {
 
   runSync(): number {
     const vcpu = this.#take("KVM_RUN", Busy.running);
-    this.#runs = true;
     try {
       const steps = this.#runnerOf(vcpu).run();
       for (;;) {
@@ -127,14 +124,12 @@ export class ModelVcpu implements VcpuFd {
         if (step.value.kind === "sleep") sleepSync(vcpu, step.value);
       }
     } finally {
-      this.#runs = false;
       release(vcpu);
     }
   }
 
   async run(): Promise<number> {
     const vcpu = this.#take("KVM_RUN", Busy.running);
-    this.#runs = true;
     try {
       if (performance.now() - this.#lastTurn > MOST_MS_WITHOUT_TURN) await this.#turn();
       const steps = this.#runnerOf(vcpu).run();
@@ -145,7 +140,6 @@ export class ModelVcpu implements VcpuFd {
         else await this.#turn();
       }
     } finally {
-      this.#runs = false;
       release(vcpu);
     }
   }
@@ -218,8 +212,9 @@ export class ModelVcpu implements VcpuFd {
   }
 
   dirtyRing(): Uint8Array {
-    this.#open("mmap");
-    throw new Refused("EINVAL", "mmap");
+    return this.#verb("mmap", () => {
+      throw new Refused("EINVAL", "mmap");
+    });
   }
 
   readStats(offset: number, into: Uint8Array): number {
@@ -228,7 +223,7 @@ export class ModelVcpu implements VcpuFd {
 
   close(): void {
     if (this.#vcpu === null) return;
-    if (this.#runs) throw new Refused("EBUSY", "close");
+    if (this.#vcpu.peek("busy") === Busy.running) throw new Refused("EBUSY", "close");
     this.#vcpu.vm.add("open", -1);
     this.#vcpu = null;
     this.#runner = undefined;

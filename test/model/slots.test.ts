@@ -137,6 +137,8 @@ describe("the model's memory slots", () => {
     refuses("EOPNOTSUPP", () => machine.vm.map({ ...file, shared: true }));
     refuses("ENOENT", () => machine.vm.map({ ...file, path: join(folder, "none") }));
     refuses("EINVAL", () => machine.vm.map({ ...file, offset: 1 }));
+    refuses("EINVAL", () => machine.vm.map({ ...file, offset: 4096 }));
+    refuses("ENODEV", () => machine.vm.map({ ...file, path: folder }));
     mapping.close();
 
     const readonly = machine.vm.map({ ...file, writable: false });
