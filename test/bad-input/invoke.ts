@@ -23,6 +23,8 @@ export function answerTo(target: object, name: string, members: Members, subject
   return answerOf(async () => {
     const result = await invoke(target, name, members[name]?.good?.(subject) ?? []);
     if (name === "dirtyPages") [...(result as Iterable<number>)]; // it asks when it is asked
+    if (typeof result === "object" && result !== null && Symbol.dispose in result)
+      (result as Disposable)[Symbol.dispose]();
   });
 }
 
