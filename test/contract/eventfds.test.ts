@@ -232,6 +232,39 @@ onEveryBackend("an irqfd", (host) => {
     assert.equal(said, onHost(host, { "6.1": "OK", "6.12": "OK", "7.2": "EBUSY" }));
   });
 
+  it("removed, its eventfd can be in another, and signalling it raises nothing", function () {
+    needsDevice(this, host, "vgic-v3");
+    const { vm, gic } = makeGicGuest(host);
+    const eventFd = host.keep(host.kvm.createEventFd());
+    vm.addIrqfd({ eventFd, gsi: 1 });
+    vm.removeIrqfd({ eventFd, gsi: 1 });
+    eventFd.signal();
+    assert.equal(gic.getAttr(1, 0x204n, 32), 0); // GICD_ISPENDR1
+    vm.addIrqfd({ eventFd, gsi: 2 });
+  });
+
+  it("follows the routes: a GSI that is routed to another pin raises that", async function () {
+    needsDevice(this, host, "vgic-v3");
+    const { vm, gic } = makeGicGuest(host);
+    vm.setGsiRouting([{ gsi: 1, pin: 7 }]);
+    const eventFd = host.keep(host.kvm.createEventFd());
+    vm.addIrqfd({ eventFd, gsi: 1 });
+    eventFd.signal();
+    // The kernel takes it in a worker of its own.
+    for (let i = 0; i < 200 && gic.getAttr(1, 0x204n, 32) === 0; i++)
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    assert.equal(gic.getAttr(1, 0x204n, 32), 1 << 7);
+  });
+
+  it("with a resample eventfd that is none is EBADF", function () {
+    needsDevice(this, host, "vgic-v3");
+    const { vm } = makeGicGuest(host);
+    const eventFd = host.keep(host.kvm.createEventFd());
+    const args = { fd: eventFd.fd, gsi: 1, flags: 2, resamplefd: 0x7fff_ffff };
+    assertRefused("EBADF", () => vm.fd.irqfd(pack(structs.kvm_irqfd, args)));
+    vm.addIrqfd({ eventFd, gsi: 1, resample: host.keep(host.kvm.createEventFd()) });
+  });
+
   it("raises the interrupt when it is signalled: GSI n is SPI n, INTID 32 + n", async function () {
     needsDevice(this, host, "vgic-v3");
     const gsi = 4;

@@ -100,8 +100,14 @@ onEveryBackend("memory as userspace holds it", (host) => {
   it("can not be given away to another thread", () => {
     const memory = host.keep(host.kvm.createVm()).addMemory({ at: AT, bytes: PAGE });
     const { buffer } = memory.bytes;
-    assert.throws(() => structuredClone(buffer, { transfer: [buffer as ArrayBuffer] }));
-    assert.equal(memory.bytes.length, PAGE);
+    // Node 20 may copy what may not be transferred, later versions throw.
+    try {
+      structuredClone(buffer, { transfer: [buffer as ArrayBuffer] });
+    } catch (error) {
+      assert.equal((error as Error).name, "DataCloneError");
+    }
+    memory.bytes[0] = 7;
+    assert.deepEqual([memory.bytes.length, memory.bytes[0]], [PAGE, 7]);
   });
 
   it("in huge pages is ENOMEM or EINVAL where the host has none to give", function () {

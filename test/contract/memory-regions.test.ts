@@ -150,6 +150,16 @@ onEveryBackend("memory slots", (host) => {
     assert.throws(() => set(0, RAM, PAGE, { offset: BigInt(MAPPED) }), RangeError);
   });
 
+  it("every slot number below NR_MEMSLOTS can be used at once", function () {
+    this.timeout(120_000);
+    const { vm, mapping } = setUp();
+    const slots = vm.has("NR_MEMSLOTS");
+    for (let slot = 0; slot < slots; slot++) {
+      vm.fd.setUserMemoryRegion(slot, 0, BigInt(slot) * PAGE, PAGE, mapping, 0n);
+    }
+    assertRefused("EINVAL", () => vm.fd.setUserMemoryRegion(slots, 0, BigInt(slots) * PAGE, PAGE, mapping, 0n));
+  });
+
   it("hundreds of slots can be there at once", () => {
     const { vm, mapping } = setUp();
     for (let slot = 0; slot < 500; slot++) {

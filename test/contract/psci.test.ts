@@ -126,6 +126,23 @@ onEveryBackend("PSCI", (host) => {
     assert.equal(second.getReg(x(0)), 7n);
   });
 
+  it("CPU_SUSPEND waits for an interrupt, and then has succeeded", async () => {
+    const { vm, cpu } = guest();
+    prepareCall(cpu, PSCI.CPU_SUSPEND, 0n, RAM, 0n);
+    assert.equal((await runFor(cpu, 200)).reason, "interrupted");
+    vm.setIrqLine({ type: "cpu", vcpu: 0, input: "irq" }, true);
+    await runToFinish(cpu);
+    assert.equal(cpu.getReg(x(0)), SUCCESS);
+  });
+
+  it("a VM that was reset runs again after another INIT", async () => {
+    const { cpu } = guest();
+    prepareCall(cpu, PSCI.SYSTEM_RESET);
+    await runToExit(cpu);
+    cpu.init({ features: ["psci-0.2"] });
+    assert.equal(await call(cpu, PSCI.VERSION), cpu.getReg(firmware.psciVersion));
+  });
+
   for (const [name, number, event] of [
     ["SYSTEM_OFF", PSCI.SYSTEM_OFF, "shutdown"],
     ["SYSTEM_RESET", PSCI.SYSTEM_RESET, "reset"],
