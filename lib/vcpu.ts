@@ -25,6 +25,7 @@ import {
   makeCell,
   readValue,
   registerSubject,
+  sizeField,
   totalBytes,
   writeValue,
 } from "./register-values.js";
@@ -86,8 +87,8 @@ export class Vcpu implements Disposable {
   readonly #fd: VcpuFd;
   readonly #page: Uint8Array;
   readonly #exits: ExitReader;
-  /** Where each register that was asked for is read to and written from: its id is checked once. */
-  readonly #cells = new Map<bigint, Cell>();
+  /** Where registers are read to and written from, one for each size field of an id. */
+  readonly #cells: readonly Cell[] = Array.from({ length: 9 }, (_, size) => makeCell(1 << size));
 
   /** Made by `vm.createVcpu` or `Kvm.attachVcpu`. */
   constructor(fd: VcpuFd) {
@@ -129,23 +130,23 @@ export class Vcpu implements Disposable {
    * ENOENT: no such register here; EPERM: SVE is not finalized; ENOEXEC: the vCPU is not initialised.
    */
   getReg<B extends RegBits>(id: RegId<B>): RegValue<B> {
-    const cell = this.#cells.get(id) ?? this.#cellOf("getReg", id);
+    const cell = this.#cellFor("getReg", id);
     try {
       this.#fd.getOneReg(id, cell.bytes);
     } catch (error) {
-      refuseRegister(error, id);
+      refuseRegister(error, "getReg", id);
     }
     return readValue(cell, 0, cell.bytes.length) as RegValue<B>;
   }
 
   /** KVM_SET_ONE_REG. TypeError: the value does not fit the register's width. */
   setReg<B extends RegBits>(id: RegId<B>, value: NoInfer<RegValue<B>>): void {
-    const cell = this.#cells.get(id) ?? this.#cellOf("setReg", id);
+    const cell = this.#cellFor("setReg", id);
     writeValue(cell, value, id);
     try {
       this.#fd.setOneReg(id, cell.bytes);
     } catch (error) {
-      refuseRegister(error, id);
+      refuseRegister(error, "setReg", id);
     }
   }
 
@@ -443,12 +444,11 @@ export class Vcpu implements Disposable {
     throw new KvmError(positiveErrno, "KVM_RUN", this.#subject());
   }
 
-  #cellOf(what: string, id: bigint): Cell {
-    checkId(what, id);
-    const cell = makeCell(bytesOf(id as RegId));
-    // A fuzzer of ids must not fill the memory; no vCPU lists as many registers.
-    if (this.#cells.size < 4096) this.#cells.set(id, cell);
-    return cell;
+  #cellFor(what: string, id: bigint): Cell {
+    if (typeof id !== "bigint") checkId(what, id);
+    const cell = this.#cells[sizeField(id)];
+    if (cell === undefined) checkId(what, id);
+    return cell as Cell;
   }
 
   #many(verb: "getRegs" | "setRegs", ids: BigUint64Array, values: Uint8Array): void {
@@ -469,7 +469,8 @@ export class Vcpu implements Disposable {
   }
 }
 
-function refuseRegister(error: unknown, id: bigint): never {
+function refuseRegister(error: unknown, what: string, id: bigint): never {
+  checkId(what, id);
   refuse(error, isRefusal(error) ? registerSubject(id, error.errno, error.call) : {});
 }
 
