@@ -23,6 +23,7 @@ const table = [
   ["features", 1, "features[0] of the first INIT without POWER_OFF, or -1"],
   ["caps", 1, "bits of enabled capabilities, see VmCap"],
   ["dirtyManual", 1, "args[0] of KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2"],
+  ["ringBytes", 1, "args[0] of KVM_CAP_DIRTY_LOG_RING_ACQ_REL; 0: no dirty rings"],
   ["splitChunk", 1, "KVM_CAP_ARM_EAGER_SPLIT_CHUNK_SIZE"],
   ["counterFixed", 1, "1: KVM_ARM_SET_COUNTER_OFFSET was used"],
   ["virtualOffset", 1, "CNTVCT_EL0 is the host's counter minus this"],
@@ -95,6 +96,9 @@ const vcpuTable = [
   ["debugControl", 1, "KVM_SET_GUEST_DEBUG: control"],
   ["stepPending", 1, "1: an instruction was stepped by other means, its exit is still to come"],
   ["debugRegs", 64, "dbg_bcr, dbg_bvr, dbg_wcr, dbg_wvr"],
+  ["dirtyRing", 1, "byte of the dirty ring"],
+  ["ringPushed", 1, "entries ever pushed to it"],
+  ["ringReset", 1, "entries ever reset"],
   ["ccsidrSet", 1, "1: ccsidr holds values of the VMM"],
   ["ccsidr", 14, "CCSIDR_EL1 by CSSELR value"],
   ["stats", 111, "see kvm/stats.ts"],
@@ -112,7 +116,7 @@ export const RUN_BYTES = 8192;
 export const CONTROL_BYTES = Math.ceil((vcpu.count * 8) / 64) * 64;
 
 /** Bits of the VM's `caps`. */
-export const VmCap = { nisv: 1, suspend: 2, sea: 4, writableImp: 8 } as const;
+export const VmCap = { nisv: 1, suspend: 2, sea: 4, writableImp: 8, ringBitmap: 16 } as const;
 
 /** Values of `busy`. */
 export const Busy = { free: 0, verb: 1, running: 2 } as const;

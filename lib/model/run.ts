@@ -16,6 +16,7 @@ import type { EventFds } from "./eventfd.js";
 import { exit, lacksInstruction, putWord, systemEvent } from "./exits.js";
 import { shareRing } from "./kvm/buses.js";
 import { selectedCcsidr } from "./kvm/demux-regs.js";
+import { ringIsFull } from "./kvm/dirty-ring.js";
 import { applyPendingReset } from "./kvm/reset.js";
 import { count, countWait, setBlocking } from "./kvm/stats.js";
 import { completeMmio, guestAbort, SlotBus, skipInstruction } from "./stage2.js";
@@ -55,7 +56,7 @@ export class Runner {
   constructor(vcpu: VcpuState, eventFds: EventFds) {
     this.#vcpu = vcpu;
     this.#eventFds = eventFds;
-    this.#bus = new SlotBus(vcpu.vm);
+    this.#bus = new SlotBus(vcpu);
     this.#engine = new Evaluator(vcpu.cpu, this.#bus, environmentOf(vcpu));
   }
 
@@ -115,6 +116,10 @@ export class Runner {
           systemEvent(vcpu, KVM_SYSTEM_EVENT.WAKEUP, []);
           return "exit";
         }
+      }
+      if (ringIsFull(vcpu)) {
+        exit(vcpu, KVM_EXIT.DIRTY_RING_FULL, 0);
+        return "exit";
       }
       if (this.#timerLineChanged()) return this.#interrupted("line");
       if (state === KVM_MP_STATE.SUSPENDED) continue;

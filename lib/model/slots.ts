@@ -3,7 +3,7 @@
 
 import { Refused } from "../errors.js";
 import { KVM_MEM, PAGE_BYTES } from "../uapi/constants.js";
-import { SLOTS, vmCells } from "./layout.js";
+import { SLOTS, VmCap, vmCells } from "./layout.js";
 import type { VmState } from "./vm-state.js";
 
 const PAGE = BigInt(PAGE_BYTES);
@@ -132,7 +132,7 @@ function prepareDirtyLog(vm: VmState, id: number, flags: number, bytes: bigint, 
   const allocation = vm.allocate(bitmapBytes(bytes), call);
   vm.words[word(id, 4)] = vm.allocationOffset(allocation);
   vm.words[word(id, 4, 1)] = allocation + 1;
-  if ((vm.get("dirtyManual") & INITIALLY_SET) === 0) return;
+  if ((vm.get("dirtyManual") & INITIALLY_SET) === 0 || vm.get("ringBytes") > 0) return;
   const pages = Number(bytes / PAGE);
   const bitmap = vm.view(vm.allocationOffset(allocation), bitmapBytes(bytes));
   bitmap.fill(0xff, 0, pages >> 3);
@@ -155,6 +155,17 @@ function dirtyWords(vm: VmState, id: number, call: string): { words: Int32Array;
   return { words: new Int32Array(vm.bufferTo(offset + length), offset, length / 4), pages: Number(bytes / PAGE) };
 }
 
+/** The same for a slot number that may be none. */
+export function dirtyWordsOf(vm: VmState, slot: number): Int32Array | null {
+  const has = slot < SLOTS && vm.words[word(slot, 0)] !== 0 && vm.words[word(slot, 4, 1)] !== 0;
+  return has ? dirtyWords(vm, slot, "").words : null;
+}
+
+/** With dirty rings the bitmaps say which pages are in one; userspace sees none, or one that is always clean. */
+function refuseRingOnly(vm: VmState, call: string): void {
+  if (vm.get("ringBytes") > 0 && (vm.peek("caps") & VmCap.ringBitmap) === 0) throw new Refused("ENXIO", call);
+}
+
 function checkSlotNumber(slot: number, call: string): number {
   if (slot >>> 16 !== 0 || (slot & 0xffff) >= SLOTS) throw new Refused("EINVAL", call);
   return slot & 0xffff;
@@ -163,9 +174,14 @@ function checkSlotNumber(slot: number, call: string): number {
 /** KVM_GET_DIRTY_LOG. Inside `locked`. */
 export function getDirtyLog(vm: VmState, slot: number, bitmap: Uint8Array): void {
   const call = "KVM_GET_DIRTY_LOG";
+  refuseRingOnly(vm, call);
   const { words } = dirtyWords(vm, checkSlotNumber(slot, call), call);
   if (bitmap.length < words.byteLength) {
     throw new RangeError(`getDirtyLog: bitmap needs ${words.byteLength} bytes, got ${bitmap.length}`);
+  }
+  if (vm.get("ringBytes") > 0) {
+    bitmap.fill(0, 0, words.byteLength);
+    return;
   }
   const keeps = (vm.get("dirtyManual") & MANUAL_PROTECT) !== 0;
   const out = new DataView(bitmap.buffer, bitmap.byteOffset, bitmap.byteLength);
@@ -177,6 +193,7 @@ export function getDirtyLog(vm: VmState, slot: number, bitmap: Uint8Array): void
 /** KVM_CLEAR_DIRTY_LOG. Inside `locked`. */
 export function clearDirtyLog(vm: VmState, slot: number, firstPage: bigint, pages: number, bitmap: Uint8Array): void {
   const call = "KVM_CLEAR_DIRTY_LOG";
+  refuseRingOnly(vm, call);
   const id = checkSlotNumber(slot, call);
   if ((firstPage & 63n) !== 0n) throw new Refused("EINVAL", call);
   const log = dirtyWords(vm, id, call);
@@ -185,6 +202,7 @@ export function clearDirtyLog(vm: VmState, slot: number, firstPage: bigint, page
     throw new Refused("EINVAL", call);
   const length = Math.ceil(pages / 64) * 8;
   if (bitmap.length < length) throw new RangeError(`clearDirtyLog: bitmap needs ${length} bytes, got ${bitmap.length}`);
+  if (vm.get("ringBytes") > 0) return;
   const from = new DataView(bitmap.buffer, bitmap.byteOffset, bitmap.byteLength);
   const first = Number(firstPage) / 32;
   for (let i = 0; i < length / 4; i++) Atomics.and(log.words, first + i, ~from.getInt32(4 * i, true));
@@ -192,6 +210,7 @@ export function clearDirtyLog(vm: VmState, slot: number, firstPage: bigint, page
 
 /** A slot as a thread sees it. Guest addresses are below 2^52, exact as numbers. */
 export interface SlotView {
+  readonly slot: number;
   readonly first: number;
   readonly end: number;
   readonly hostOffset: number;
@@ -244,6 +263,7 @@ function viewOf(vm: VmState, id: number): SlotView {
   const first = Number(vm.quads[cell(id, 1)]!);
   const logged = vm.words[word(id, 4, 1)] !== 0;
   return {
+    slot: id,
     first,
     end: first + Number(vm.quads[cell(id, 2)]!),
     hostOffset: Number(vm.quads[cell(id, 3)]!),

@@ -11,6 +11,7 @@ import type { Bus, BusAccess } from "./engine/stop.js";
 import type { EventFds } from "./eventfd.js";
 import { exit, putQuad, putWord } from "./exits.js";
 import { busIsEmpty, storeToBus } from "./kvm/buses.js";
+import { pushDirty } from "./kvm/dirty-ring.js";
 import { count } from "./kvm/stats.js";
 import { VmCap, vmCells } from "./layout.js";
 import { markDirty, SlotMap } from "./slots.js";
@@ -30,11 +31,13 @@ const FSC = 0x3f;
 export class SlotBus implements Bus {
   readonly pairLock = vmCells.pairLock * 8;
   readonly slots: SlotMap;
+  readonly #vcpu: VcpuState;
   readonly #vm: VmState;
 
-  constructor(vm: VmState) {
-    this.#vm = vm;
-    this.slots = new SlotMap(vm);
+  constructor(vcpu: VcpuState) {
+    this.#vcpu = vcpu;
+    this.#vm = vcpu.vm;
+    this.slots = new SlotMap(vcpu.vm);
   }
 
   get generation(): number {
@@ -47,7 +50,10 @@ export class SlotBus implements Bus {
     if (slot === undefined) return -Fsc.translation3;
     if (access === "write") {
       if ((slot.flags & KVM_MEM.READONLY) !== 0 || slot.hostReadonly === 1) return -Fsc.permission3;
-      if (slot.dirty !== null) markDirty(slot, address);
+      if (slot.dirty !== null) {
+        if (this.#vm.get("ringBytes") > 0) pushDirty(this.#vcpu, slot, address);
+        else markDirty(slot, address);
+      }
     }
     const offset = slot.hostOffset + (address - slot.first);
     // Another thread may have grown the memory: the engine looks at its buffer after this.

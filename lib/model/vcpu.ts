@@ -7,6 +7,7 @@ import { KVM_GUESTDBG, KVM_MP_STATE } from "../uapi/constants.js";
 import { errno } from "../uapi/errno.js";
 import type { EventFds } from "./eventfd.js";
 import { handleOf } from "./handle.js";
+import { ringBytes } from "./kvm/dirty-ring.js";
 import { getEvents, setEvents } from "./kvm/events.js";
 import { finalize, init } from "./kvm/init.js";
 import { check, manyRegs, oneReg, registerBytes } from "./kvm/one-reg.js";
@@ -211,9 +212,12 @@ export class ModelVcpu implements VcpuFd {
     this.#verb("KVM_HAS_DEVICE_ATTR", (vcpu) => attributes.has(vcpu, group, attr));
   }
 
-  dirtyRing(): Uint8Array {
-    return this.#verb("mmap", () => {
-      throw new Refused("EINVAL", "mmap");
+  dirtyRing(bytes: number): Uint8Array {
+    return this.#verb("mmap", (vcpu) => {
+      const ring = ringBytes(vcpu);
+      if (ring === null) throw new Refused("EINVAL", "mmap");
+      if (bytes > ring.length) throw new RangeError(`dirtyRing: the ring has ${ring.length} bytes, not ${bytes}`);
+      return ring.subarray(0, bytes);
     });
   }
 

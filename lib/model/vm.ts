@@ -10,6 +10,7 @@ import type { EventFds } from "./eventfd.js";
 import { handleOf } from "./handle.js";
 import { copyRing, ioeventfd, irqfd, registerZone, unregisterZone } from "./kvm/buses.js";
 import { checkExtension, enableCap } from "./kvm/caps.js";
+import { makeRing, resetRings } from "./kvm/dirty-ring.js";
 import { checkRouting } from "./kvm/routing.js";
 import { readVmStats } from "./kvm/stats.js";
 import { Busy, VCPUS } from "./layout.js";
@@ -64,6 +65,7 @@ export class ModelVm implements VmFd {
       const vcpu = new VcpuState(vm, base);
       vcpu.put("id", id);
       vcpu.put("place", vm.get("vcpuCount"));
+      makeRing(vcpu, call);
       const [first] = allVcpus(vm);
       if (first !== undefined) copyRing(first, vcpu);
       vm.putQuad("vcpus", BigInt(base), id);
@@ -143,7 +145,9 @@ export class ModelVm implements VmFd {
   }
 
   resetDirtyRings(): number {
-    return this.#unknown("KVM_RESET_DIRTY_RINGS");
+    const vm = this.#open("KVM_RESET_DIRTY_RINGS");
+    if (vm.get("ringBytes") === 0) throw new Refused("EINVAL", "KVM_RESET_DIRTY_RINGS");
+    return resetRings(vm);
   }
 
   registerCoalescedMmio(zone: Uint8Array): void {

@@ -4,11 +4,14 @@ import { availableParallelism } from "node:os";
 import type { Kernel } from "../../arm64/sysreg-row.js";
 import { Refused } from "../../errors.js";
 import { type CapName, caps } from "../../uapi/caps.js";
+import { PAGE_BYTES } from "../../uapi/constants.js";
+import type { ErrnoName } from "../../uapi/errno.js";
 import { BREAKPOINTS, PHYSICAL_BITS, WATCHPOINTS } from "../cpu/host.js";
 import { SLOTS, VCPUS, VmCap } from "../layout.js";
 import type { Profile } from "../profile.js";
 import { slotCount } from "../slots.js";
 import type { VmState } from "../vm-state.js";
+import { MOST_RING_BYTES } from "./dirty-ring.js";
 
 /** What is asked about: the host, and the VM unless /dev/kvm was asked. */
 interface Asked {
@@ -45,6 +48,7 @@ const rows: Partial<Record<CapName, Row>> = {
   ARM_VM_IPA_SIZE: always(PHYSICAL_BITS), ARM_INJECT_SERROR_ESR: always(1),
   GUEST_DEBUG_HW_BPS: always(BREAKPOINTS), GUEST_DEBUG_HW_WPS: always(WATCHPOINTS),
   ARM_SVE: always(({ profile }) => (profile.maxVq > 0 ? 1 : 0)),
+  DIRTY_LOG_RING_ACQ_REL: always(MOST_RING_BYTES, "6.12"), DIRTY_LOG_RING_WITH_BITMAP: always(1, "6.12"),
   COUNTER_OFFSET: always(1, "6.12"), USER_MEMORY2: always(1, "6.12"),
   ARM_SUPPORTED_REG_MASK_RANGES: always(1, "6.12"), ARM_SUPPORTED_BLOCK_SIZES: always(BLOCK_SIZES, "6.12"),
   ARM_EAGER_SPLIT_CHUNK_SIZE: always(({ vm }) => vm?.get("splitChunk") ?? 0, "6.12"),
@@ -61,8 +65,6 @@ export interface Todo {
 
 // biome-ignore format: table
 export const todoCaps: readonly Todo[] = [
-  { cap: "DIRTY_LOG_RING_ACQ_REL",     value: 0x10_0000, since: "6.12" },
-  { cap: "DIRTY_LOG_RING_WITH_BITMAP", value: 1,         since: "6.12" },
   { cap: "GUEST_MEMFD",                value: 1,         since: "7.2" },
   { cap: "GUEST_MEMFD_FLAGS",          value: 3,         since: "7.2" },
 ];
@@ -90,7 +92,7 @@ export function checkExtension(asked: Asked, cap: number): number {
   return typeof row.value === "number" ? row.value : row.value(asked);
 }
 
-type Enable = (vm: VmState, args: DataView) => boolean;
+type Enable = (vm: VmState, args: DataView) => boolean | ErrnoName;
 
 const setCap =
   (bit: number): Enable =>
@@ -100,7 +102,7 @@ const setCap =
   };
 const arg0 = (args: DataView) => args.getBigUint64(8, true);
 
-// Each gives false for EINVAL.
+// Each gives false for EINVAL, or another errno.
 const enable: Partial<Record<CapName, Enable>> = {
   ARM_NISV_TO_USER: setCap(VmCap.nisv),
   ARM_SYSTEM_SUSPEND: setCap(VmCap.suspend),
@@ -120,6 +122,16 @@ const enable: Partial<Record<CapName, Enable>> = {
     vm.put("dirtyManual", Number(bits));
     return true;
   },
+  DIRTY_LOG_RING_ACQ_REL: (vm, args) => {
+    const bytes = args.getUint32(8, true);
+    if (bytes < PAGE_BYTES || (bytes & (bytes - 1)) !== 0) return false;
+    if (bytes > MOST_RING_BYTES) return "E2BIG";
+    if (vm.get("ringBytes") > 0 || vm.get("vcpuCount") > 0) return false;
+    vm.put("ringBytes", bytes);
+    return true;
+  },
+  DIRTY_LOG_RING_WITH_BITMAP: (vm, args) =>
+    vm.get("ringBytes") > 0 && slotCount(vm) === 0 && setCap(VmCap.ringBitmap)(vm, args),
   HALT_POLL: (_, args) => arg0(args) >> 32n === 0n,
 };
 
@@ -129,6 +141,8 @@ export function enableCap(vm: VmState, cap: Uint8Array): void {
   const name = nameOf.get(args.getUint32(0, true));
   const row = name === undefined ? undefined : rows[name];
   const can = name !== undefined && row !== undefined && known(vm.profile, row.since) ? enable[name] : undefined;
-  if (args.getUint32(4, true) !== 0 || can === undefined || !can(vm, args))
-    throw new Refused("EINVAL", "KVM_ENABLE_CAP");
+  // The ring's flags are not looked at.
+  const flagged = args.getUint32(4, true) !== 0 && name !== "DIRTY_LOG_RING_ACQ_REL";
+  const outcome = !flagged && can !== undefined && can(vm, args);
+  if (outcome !== true) throw new Refused(outcome || "EINVAL", "KVM_ENABLE_CAP");
 }
