@@ -75,6 +75,7 @@ export function readValue({ bytes, view }: Cell, at: number, size: number): RegV
 }
 
 const wrongType = (id: bigint, size: number, got: string): TypeError => {
+  checkId("setReg", id); // a wrong id has no width to speak of
   const takes = size > 8 ? `a Uint8Array of ${size} bytes` : size === 8 ? "a bigint" : "a number";
   return new TypeError(`setReg ${idText(id)}: a register of ${8 * size} bits takes ${takes}, got ${got}`);
 };
