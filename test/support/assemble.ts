@@ -91,14 +91,10 @@ export const storePair = (rt: number, rt2: number, rn: number): number =>
 
 /** B offset */
 export const branch = (offset: number): number => word(0x1400_0000 | wordOffset(offset, 26));
-/** CBZ Xt, offset */
-export const branchZero = (rt: number, offset: number): number =>
-  word(0xb400_0000 | (wordOffset(offset, 19) << 5) | reg(rt));
 /** CBNZ Xt, offset */
 export const branchNonZero = (rt: number, offset: number): number =>
   word(0xb500_0000 | (wordOffset(offset, 19) << 5) | reg(rt));
 
-export const svc = (immediate = 0): number => exception(0, 1, immediate);
 export const hvc = (immediate = 0): number => exception(0, 2, immediate);
 export const smc = (immediate = 0): number => exception(0, 3, immediate);
 export const brk = (immediate = 0): number => exception(1, 0, immediate);
@@ -112,9 +108,5 @@ export const daifClear = (mask: number): number => word(0xd503_40ff | (field("ma
 
 export const nop = 0xd503_201f;
 export const wfi = 0xd503_207f;
-export const isb = 0xd503_3fdf;
-export const eret = 0xd69f_03e0;
-/** DSB SY */
-export const dsb = 0xd503_3f9f;
 /** B to itself. */
 export const spin = branch(0);
