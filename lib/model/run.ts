@@ -177,7 +177,7 @@ export class Runner {
         return "resume";
       case Ec.dataAbortLower:
       case Ec.instructionAbortLower:
-        return guestAbort(vcpu, this.#bus, this.#eventFds, stop.esr, stop.far, stop.ipa);
+        return guestAbort(vcpu, this.#bus, this.#eventFds, stop);
       default:
         return this.#debugExit(stop.esr, stop.far);
     }

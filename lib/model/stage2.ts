@@ -65,15 +65,16 @@ export class SlotBus implements Bus {
 /** After an abort: the guest goes on, userspace has an exit, or KVM_RUN fails. */
 export type AbortOutcome = "resume" | "exit" | ErrnoName;
 
-/** A stage 2 abort. `far`: the address that the guest used; `ipa`: with its low 12 bits. */
-export function guestAbort(
-  vcpu: VcpuState,
-  bus: SlotBus,
-  eventFds: EventFds,
-  esr: number,
-  far: bigint,
-  ipa: bigint,
-): AbortOutcome {
+/** What the engine tells of a stage 2 abort. `far`: the address that the guest used; `ipa`: with its low 12 bits. */
+export interface Abort {
+  readonly esr: number;
+  readonly far: bigint;
+  readonly ipa: bigint;
+}
+
+/** What comes of a stage 2 abort. */
+export function guestAbort(vcpu: VcpuState, bus: SlotBus, eventFds: EventFds, abort: Abort): AbortOutcome {
+  const { esr, far, ipa } = abort;
   const { cpu, vm } = vcpu;
   const access = esr >>> 26 === Ec.instructionAbortLower ? "instruction" : "data";
   if (ipa >> BigInt(PHYSICAL_BITS) !== 0n) {

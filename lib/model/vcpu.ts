@@ -4,7 +4,6 @@
 import type { Handle, VcpuFd } from "../backend.js";
 import { Refused } from "../errors.js";
 import { KVM_GUESTDBG, KVM_MP_STATE } from "../uapi/constants.js";
-import { errno } from "../uapi/errno.js";
 import type { EventFds } from "./eventfd.js";
 import { handleOf } from "./handle.js";
 import { ringBytes } from "./kvm/dirty-ring.js";
@@ -100,14 +99,14 @@ export class ModelVcpu implements VcpuFd {
   getRegs(ids: BigUint64Array, values: Uint8Array, errnoOut: Int32Array): number {
     return this.#verb("KVM_GET_ONE_REG", (vcpu) => {
       applyPendingReset(vcpu);
-      return manyRegs(vcpu, "get", ids, values, errnoOut, errno);
+      return manyRegs(vcpu, "get", ids, values, errnoOut);
     });
   }
 
   setRegs(ids: BigUint64Array, values: Uint8Array, errnoOut: Int32Array): number {
     return this.#verb("KVM_SET_ONE_REG", (vcpu) => {
       applyPendingReset(vcpu);
-      return manyRegs(vcpu, "set", ids, values, errnoOut, errno);
+      return manyRegs(vcpu, "set", ids, values, errnoOut);
     });
   }
 

@@ -26,6 +26,16 @@ const CPU_FIQ = 1;
 
 const view = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
+/** The arguments of KVM_SET_USER_MEMORY_REGION. */
+interface AskedRegion {
+  readonly slot: number;
+  readonly flags: number;
+  readonly guestAddress: bigint;
+  readonly bytes: bigint;
+  readonly mapping: Mapping | null;
+  readonly offset: bigint;
+}
+
 export class ModelVm implements VmFd {
   #state: VmState | null;
   readonly #eventFds: EventFds;
@@ -93,7 +103,7 @@ export class ModelVm implements VmFd {
     mapping: Mapping | null,
     offset: bigint,
   ): void {
-    this.#setRegion("KVM_SET_USER_MEMORY_REGION", slot, flags, guestAddress, bytes, mapping, offset);
+    this.#setRegion("KVM_SET_USER_MEMORY_REGION", { slot, flags, guestAddress, bytes, mapping, offset });
   }
 
   setUserMemoryRegion2(
@@ -106,18 +116,11 @@ export class ModelVm implements VmFd {
   ): void {
     const call = "KVM_SET_USER_MEMORY_REGION2";
     this.#has("memoryRegion2", call);
-    this.#setRegion(call, slot, flags, guestAddress, bytes, mapping, offset);
+    this.#setRegion(call, { slot, flags, guestAddress, bytes, mapping, offset });
   }
 
-  #setRegion(
-    call: string,
-    slot: number,
-    flags: number,
-    guestAddress: bigint,
-    bytes: bigint,
-    mapping: Mapping | null,
-    offset: bigint,
-  ): void {
+  #setRegion(call: string, asked: AskedRegion): void {
+    const { slot, flags, guestAddress, bytes, mapping, offset } = asked;
     const vm = this.#open(call);
     const allocation = backing(vm, bytes, mapping, offset);
     if ((flags & ~(KVM_MEM.LOG_DIRTY_PAGES | KVM_MEM.READONLY)) !== 0) throw new Refused("EINVAL", call);

@@ -3,7 +3,7 @@
 
 import { Space } from "../../arm64/reg-id.js";
 import { Refused } from "../../errors.js";
-import type { ErrnoName } from "../../uapi/errno.js";
+import { type ErrnoName, errno } from "../../uapi/errno.js";
 import type { VcpuState } from "../vcpu-state.js";
 import { getCore, setCore } from "./core-regs.js";
 import { getCcsidr, setCcsidr } from "./demux-regs.js";
@@ -62,7 +62,6 @@ export function manyRegs(
   ids: BigUint64Array,
   values: Uint8Array,
   errnoOut: Int32Array,
-  errnoOf: (name: ErrnoName) => number,
 ): number {
   let at = 0;
   for (let n = 0; n < ids.length; n++) {
@@ -70,7 +69,7 @@ export function manyRegs(
     if (at + bytes > values.length) throw new RangeError(`values: ${values.length} bytes do not hold register ${n}`);
     const refused = oneReg(vcpu, what, ids[n]!, new DataView(values.buffer, values.byteOffset + at, bytes));
     if (refused !== null) {
-      errnoOut[0] = errnoOf(refused);
+      errnoOut[0] = errno(refused);
       return n;
     }
     at += bytes;
