@@ -150,22 +150,13 @@ onEveryBackend("memory slots", (host) => {
     assert.throws(() => set(0, RAM, PAGE, { offset: BigInt(MAPPED) }), RangeError);
   });
 
-  it("every slot number below NR_MEMSLOTS can be used at once", function () {
-    this.timeout(120_000);
+  it("hundreds of slots, of any numbers, can be there at once", () => {
     const { vm, mapping } = setUp();
-    const slots = vm.has("NR_MEMSLOTS");
-    for (let slot = 0; slot < slots; slot++) {
-      vm.fd.setUserMemoryRegion(slot, 0, BigInt(slot) * PAGE, PAGE, mapping, 0n);
+    for (let i = 0; i < 500; i++) {
+      vm.fd.setUserMemoryRegion(65 * i, 0, RAM + BigInt(i) * PAGE, PAGE, mapping, 0n);
     }
-    assertRefused("EINVAL", () => vm.fd.setUserMemoryRegion(slots, 0, BigInt(slots) * PAGE, PAGE, mapping, 0n));
-  });
-
-  it("hundreds of slots can be there at once", () => {
-    const { vm, mapping } = setUp();
-    for (let slot = 0; slot < 500; slot++) {
-      vm.fd.setUserMemoryRegion(slot, 0, RAM + BigInt(slot) * PAGE, PAGE, mapping, 0n);
-    }
-    assertRefused("EEXIST", () => vm.fd.setUserMemoryRegion(500, 0, RAM + 250n * PAGE, PAGE, mapping, 0n));
+    assertRefused("EEXIST", () => vm.fd.setUserMemoryRegion(1, 0, RAM + 250n * PAGE, PAGE, mapping, 0n));
+    assertRefused("EINVAL", () => vm.fd.setUserMemoryRegion(65, 0, RAM + PAGE, 2n * PAGE, mapping, 0n));
   });
 
   it("KVM_SET_USER_MEMORY_REGION2 makes slots as its elder does", function () {
