@@ -34,7 +34,9 @@ onEveryBackend("system registers", (host) => {
       // What the guest's timer and counters read depends on when they are read.
       if (typeof expected !== "bigint" || ["timer", "pmcr"].includes(onKernel(row.access, host.kernel))) return [];
       const value = cpu.getReg(idOf(row));
-      return value === expected ? [] : [`${row.name} is ${hex(value)}, expected ${hex(expected)}`];
+      // Bits 15:10 of an event number came with PMUv3.1.
+      const mask = row.name.startsWith("PMEVTYPER") ? ~0xfc00n : ~0n;
+      return (value & mask) === (expected & mask) ? [] : [`${row.name} is ${hex(value)}, expected ${hex(expected)}`];
     });
     assert.deepEqual(wrong, []);
   });
