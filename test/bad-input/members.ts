@@ -192,7 +192,7 @@ export const vmMembers: Members = {
       ["0.from", "from", { ...wrong.options, "an empty object": {}, "a file that is no path": { file: 1 } }],
     ],
   },
-  createVcpu: { good: () => [9], takes: [["0", "id", wrong.optional(wrong.u32)]] },
+  createVcpu: { good: () => [5], takes: [["0", "id", wrong.optional(wrong.u32)]] },
   createDevice: { good: () => ["vfio"], takes: [["0", "kind", wrong.nameOrNumber]] },
   offersDevice: { good: () => ["vgic-v3"], takes: [["0", "kind", wrong.nameOrNumber]] },
   createIrqchip: {},

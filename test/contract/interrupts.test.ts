@@ -5,7 +5,7 @@ import { pc, sysReg } from "../../lib/arm64/registers.js";
 import { KVM_ARM_VGIC_GROUP } from "../../lib/uapi/constants.js";
 import { pack, structs } from "../../lib/uapi/structs.js";
 import { branch, daifClear, spin, wfi } from "../support/assemble.js";
-import { needsDevice, onEveryBackend, onHost } from "../support/backends.js";
+import { needsDevice, needsVcpus, onEveryBackend, onHost } from "../support/backends.js";
 import { makeGicGuest } from "../support/gic.js";
 import { finish, loadWords, makeGuest, RAM, runToFinish } from "../support/guest.js";
 import { answer, assertRefused } from "../support/refusal.js";
@@ -66,7 +66,8 @@ onEveryBackend("KVM_IRQ_LINE without an in-kernel interrupt controller", (host) 
     assertRefused("ENXIO", () => vm.setIrqLineStatus({ type: "spi", number: 32 }, true));
   });
 
-  it("the vCPU of a line is its id, also above 255; in 6.1 its place in the order of creation", () => {
+  it("the vCPU of a line is its id, also above 255; in 6.1 its place in the order of creation", function () {
+    needsVcpus(this, host, 301);
     const vm = host.keep(host.kvm.createVm());
     host.keep(vm.createVcpu(300)).init();
     const said = (vcpu: number) => answer(() => vm.setIrqLine({ type: "cpu", vcpu, input: "irq" }, true));

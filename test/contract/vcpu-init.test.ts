@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { elrEl1, fpcr, pc, pstate, sp, spEl1, spsr, sysReg, v, x } from "../../lib/arm64/registers.js";
-import { needs, onEveryBackend, onHost } from "../support/backends.js";
+import { needs, needsVcpus, onEveryBackend, onHost } from "../support/backends.js";
 import { makeGuest } from "../support/guest.js";
 import { answer, assertRefused } from "../support/refusal.js";
 
@@ -147,7 +147,8 @@ onEveryBackend("KVM_ARM_VCPU_INIT", (host) => {
     assert.equal(cpu.getReg(pc), 0n);
   });
 
-  it("MPIDR_EL1 follows from the vCPU id: 16 in Aff0, 256 in Aff1", () => {
+  it("MPIDR_EL1 follows from the vCPU id: 16 in Aff0, 256 in Aff1", function () {
+    needsVcpus(this, host, 262);
     const vm = host.keep(host.kvm.createVm());
     const mpidrOf = (id: number) => {
       const cpu = host.keep(vm.createVcpu(id));

@@ -119,6 +119,12 @@ export function needs(context: Mocha.Context, host: Host, cap: CapName): void {
   if (host.kvm.has(cap) === 0) skip(context, `the host lacks the capability ${cap}`);
 }
 
+/** Skips the running test on a host whose VMs have fewer vCPUs: a GICv2 has 8. */
+export function needsVcpus(context: Mocha.Context, host: Host, count: number): void {
+  const most = host.kvm.has("MAX_VCPUS");
+  if (most < count) skip(context, `the host has at most ${most} vCPUs a VM`);
+}
+
 /** Skips the running test where the model says that it does not have a capability yet. */
 export function skipOfModel(context: Mocha.Context, host: Host, cap: CapName): void {
   const missing = host.backend === "model" && todoCaps.some((todo) => todo.cap === cap && isSince(host, todo.since));
