@@ -8,9 +8,9 @@ import {
   KVM_ARM_VGIC_GROUP as GROUP,
 } from "../../lib/uapi/constants.js";
 import type { Vm } from "../../lib/vm.js";
-import { needsDevice, onEveryBackend } from "../support/backends.js";
+import { needsDevice, onEveryBackend, onHost } from "../support/backends.js";
 import { initialiseGic } from "../support/gic.js";
-import { assertRefused } from "../support/refusal.js";
+import { answer, assertRefused } from "../support/refusal.js";
 
 const ITS = 0x0808_0000n;
 const UNSET = 2n ** 64n - 1n;
@@ -67,7 +67,7 @@ onEveryBackend("a vGIC ITS", (host) => {
     place(other, ITS + 0x100_0000n);
   });
 
-  it("controls that it does not have are ENXIO to ask, and do nothing when they are set", () => {
+  it("controls that it does not have are ENXIO to ask, and do nothing when they are set; ENXIO to set since 7.2", () => {
     const { its } = placed();
     assert.deepEqual(
       [0n, 1n, 2n, 3n, 4n, 99n].map((attr) => its.hasAttr(GROUP.CTRL, attr)),
@@ -75,8 +75,9 @@ onEveryBackend("a vGIC ITS", (host) => {
     );
     its.setAttr(GROUP.ITS_REGS, GITS_CBASER, 0x8000_0000_4000_0000n);
     const before = read(its, GITS_CBASER);
-    its.setAttr(GROUP.CTRL, 3n);
-    its.setAttr(GROUP.CTRL, 99n);
+    const said = [3n, 99n].map((attr) => answer(() => its.setAttr(GROUP.CTRL, attr)));
+    const ignored = ["OK", "OK"];
+    assert.deepEqual(said, onHost(host, { "6.1": ignored, "6.12": ignored, "7.2": ["ENXIO", "ENXIO"] }));
     assert.equal(read(its, GITS_CBASER), before);
   });
 
