@@ -40,8 +40,12 @@ export function muslCompileFlags(compiler: string, musl: Musl, scratch: string):
     "-nostdinc",
     ...[...kept.filter((folder) => folder.includes("/c++/")), musl.headers].flatMap((folder) => ["-isystem", folder]),
     ...[...kept.filter((folder) => !folder.includes("/c++/")), kernel].flatMap((folder) => ["-isystem", folder]),
-    // libstdc++'s configuration asks glibc's features.h for the version.
+    // libstdc++'s configuration is one for glibc: it asks features.h for the version, and its headers (of which nothing
+    // that does so is used) name a type and functions of POSIX as glibc does.
     "-D'__GLIBC_PREREQ(major,minor)=0'",
+    "-D__locale_t=locale_t",
+    "-D'pthread_cond_clockwait(condition,mutex,clock,time)=pthread_cond_timedwait(condition,mutex,time)'",
+    "-D'pthread_mutex_clocklock(mutex,clock,time)=pthread_mutex_timedlock(mutex,time)'",
   ];
 }
 

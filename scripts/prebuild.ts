@@ -2,7 +2,7 @@
 // where lib/native.ts looks; then holds both against the release gate.
 
 import { spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, rmSync } from "node:fs";
+import { cpSync, mkdirSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { withScratchFolder } from "./children.js";
@@ -22,6 +22,8 @@ export async function prebuild(libc: Libc): Promise<string> {
     for (const name of ["package.json", "binding.gyp", "native"]) {
       cpSync(join(projectFolder, name), join(scratch, name), { recursive: true });
     }
+    // Where binding.gyp finds the headers of node-addon-api.
+    symlinkSync(join(projectFolder, "node_modules"), join(scratch, "node_modules"));
     const flags = musl ? muslCompileFlags(`${prefix}g++`, musl, scratch).join(" ") : "";
     const prebuildify = join(projectFolder, "node_modules/prebuildify/bin.js");
     const options = ["--napi", "--platform=linux", "--arch=arm64", `--tag-libc=${libc}`, "--strip"];
