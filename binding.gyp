@@ -13,7 +13,13 @@
         "native/vcpu_fd.cc",
         "native/vm_fd.cc"
       ],
-      "defines": ["NAPI_VERSION=8"],
+      "defines": [
+        "NAPI_VERSION=8", "NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS",
+        # In a Worker that is being terminated an error that cannot be thrown is no reason to abort.
+        "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS",
+        # std::string from its header alone, as everything else of the C++ runtime.
+        "_GLIBCXX_EXTERN_TEMPLATE=0"
+      ],
       "cflags_cc": [
         "-std=c++17", "-Wall", "-Wextra", "-Werror", "-fvisibility=hidden", "-fno-exceptions", "-fno-rtti",
         "-fno-threadsafe-statics", "-mno-outline-atomics"
@@ -26,6 +32,8 @@
         ["OS!=\"linux\" or target_arch!=\"arm64\"", {
           "type": "none",
           "sources/": [["exclude", ".*"]]
+        }, {
+          "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"]
         }]
       ]
     }

@@ -19,7 +19,7 @@ interface NativeObject {
   readonly token: bigint;
 }
 interface NativeVm extends NativeObject {
-  mapMemory(fd: number, offset: number, bytes: number, pageBytes: number, flags: number): Mapping;
+  mapMemory(fd: number, offset: number, bytes: number, pageBytes: number, protection: number, flags: number): Mapping;
 }
 interface Addon {
   open(): SystemFd;
@@ -65,7 +65,10 @@ function load(): Addon {
   }
   const file = candidates().find((path) => existsSync(path));
   if (file === undefined) {
-    throw absent("ENOENT", "the native addon is neither shipped for this system nor built: run npx node-gyp rebuild");
+    throw absent(
+      "ENOENT",
+      "the native addon is neither shipped for this system nor built: install node-addon-api and run npx node-gyp rebuild",
+    );
   }
   let addon: Addon;
   try {
@@ -142,9 +145,10 @@ function token(handle: Handle, kind: "vm" | "vcpu", verb: string): bigint {
   return token;
 }
 
-// Flags of mapMemory.
-const shared = 1;
-const writable = 2;
+// Of mmap(2), as every Linux has them.
+const PROT = { READ: 1, WRITE: 2 } as const;
+const MAP = { SHARED: 1, PRIVATE: 2, ANONYMOUS: 0x20, NORESERVE: 0x4000 } as const;
+const anonymous = MAP.PRIVATE | MAP.ANONYMOUS;
 // As pageBytes: ordinary pages, of whatever size the host has.
 const hostPage = 0;
 
@@ -159,17 +163,18 @@ function map(this: NativeVm & VmFd, request: MappingRequest): Mapping {
 function mapRequest(vm: NativeVm, request: MappingRequest): Mapping {
   switch (request.kind) {
     case "anonymous":
-      return vm.mapMemory(-1, 0, request.bytes, hostPage, writable);
+      return vm.mapMemory(-1, 0, request.bytes, hostPage, PROT.READ | PROT.WRITE, anonymous | MAP.NORESERVE);
     case "hugetlb":
-      return vm.mapMemory(-1, 0, request.bytes, request.pageBytes, writable);
+      // Reserved: a page that cannot be had is ENOMEM here, not SIGBUS when it is touched.
+      return vm.mapMemory(-1, 0, request.bytes, request.pageBytes, PROT.READ | PROT.WRITE, anonymous);
     case "guest-memfd":
-      return mapFile(vm, request.fd, request, shared | writable);
+      return mapFile(vm, request.fd, request, { shared: true, writable: true });
     case "file": {
       const access = request.shared && request.writable ? constants.O_RDWR : constants.O_RDONLY;
       // Without waiting for the other end, if it should be a FIFO.
       const fd = refusing(() => openSync(request.path, access | constants.O_NONBLOCK));
       try {
-        return mapFile(vm, fd, request, (request.shared ? shared : 0) | (request.writable ? writable : 0));
+        return mapFile(vm, fd, request, request);
       } finally {
         closeSync(fd);
       }
@@ -182,10 +187,16 @@ function mapRequest(vm: NativeVm, request: MappingRequest): Mapping {
 }
 
 /** Beyond the end of a file a mapping is SIGBUS, for the guest and for JavaScript: whoever truncates it later gets that. */
-function mapFile(vm: NativeVm, fd: number, at: { offset: number; bytes: number }, flags: number): Mapping {
+function mapFile(
+  vm: NativeVm,
+  fd: number,
+  at: { offset: number; bytes: number },
+  how: { shared: boolean; writable: boolean },
+): Mapping {
   const { size } = refusing(() => fstatSync(fd));
   if (at.offset + at.bytes > size) throw new Refused("EINVAL", "mmap");
-  return vm.mapMemory(fd, at.offset, at.bytes, hostPage, flags);
+  const flags = (how.shared ? MAP.SHARED : MAP.PRIVATE) | MAP.NORESERVE;
+  return vm.mapMemory(fd, at.offset, at.bytes, hostPage, how.writable ? PROT.READ | PROT.WRITE : PROT.READ, flags);
 }
 
 /** Node's system errors as refusals. */

@@ -1,12 +1,12 @@
-// The crossing from JavaScript: one Call for each call of a verb, which reads the arguments, notices the first that
-// does not fit, and throws. Plain Node-API rather than node-addon-api: no C++ exceptions, and no handle scope or
-// allocation on the way to the kernel.
+// The crossing from JavaScript: one Call for each call of a verb, which reads the arguments, notices the first that does
+// not fit, and throws. Arguments are read by plain Node-API, which costs no handle scope and no allocation on the way to
+// the kernel; what is made for JavaScript (values, errors, promises, views) is made by node-addon-api. Its ObjectWrap is
+// not used: it takes what `this` is on trust and lets JavaScript construct.
 #pragma once
 
-#include <node_api.h>
+#include <napi.h>
 
-#include <cstdarg>
-#include <cstdint>
+#include <cstdio>
 #include <cstring>
 
 #include "ioctl.h"
@@ -22,35 +22,33 @@ class Object;
 // One method or getter of a class: its name, the call that its refusals name, and what it does. Without a call it is
 // done whatever the state of the descriptor.
 struct Row {
-  Class cls;
   const char* method;
   const char* call;
   napi_value (*body)(Object& self, Call& call);
 };
+// The row of an ioctl that one of the templates below fits.
+#define IOCTL(method, request, how, ...) {method, #request, how<request, ##__VA_ARGS__>}
 
 // The C++ half of a JavaScript object. Deleted by the garbage collector, or at the end of its environment.
-class Object : public Allocated {
+class Object {
  public:
-  explicit Object(Addon* addon);
+  explicit Object(Addon* addon, Fd fd = Fd());
   virtual ~Object();
   Object(const Object&) = delete;
-  Object& operator=(const Object&) = delete;
   // Gives back all that it holds of the kernel; harmless when repeated. Calls no JavaScript.
-  virtual void Release() {}
-  virtual const Fd& fd() const { return none_; }
+  virtual void Release() { own.Close(); }
+  virtual const Fd& fd() const { return own; }
   // Around each call of the kernel: 0, or the errno that refuses it.
   virtual int Begin() { return fd().open() ? 0 : EBADF; }
   virtual void End() {}
 
-  Addon* addon() const { return addon_.get(); }
-  Object* next() const { return next_; }
+  const Ref<Addon> addon;
+  Object* next;
 
  protected:
-  const Fd none_;
+  Fd own;
 
  private:
-  Ref<Addon> addon_;
-  Object* next_;
   Object** link_;
 };
 
@@ -60,34 +58,28 @@ class Addon : public Counted {
   explicit Addon(napi_env env) : env(env) {}
   ~Addon() override;
 
-  // The class that the rows are of.
-  template <size_t count>
-  bool Define(const char* name, const Row (&rows)[count], napi_value exports) {
-    napi_property_descriptor properties[count] = {};
-    for (size_t i = 0; i < count; i++) properties[i] = PropertyOf(rows[i]);
-    return Define(rows[0].cls, name, properties, count, exports);
-  }
+  // The class that the rows are of; false with an exception pending if that fails.
+  template <class T, size_t count>
+  bool Define(const char* name, const Row (&rows)[count], napi_value exports);
   // The JavaScript object of `object`, which it then owns; null with an exception pending if that fails.
   napi_value Wrap(Object* object, Class cls);
   // Where the last `bytes` bytes before an inaccessible page begin; null when out of memory.
   uint8_t* Edge(size_t bytes);
   // Keeps the event loop alive while a run is pending.
-  void RunBegins();
-  void RunEnds();
+  void RunBegins() { if (runs_++ == 0) napi_ref_threadsafe_function(env, completions); }
+  void RunEnds() { if (--runs_ == 0) napi_unref_threadsafe_function(env, completions); }
 
   const napi_env env;
   Object* objects = nullptr;
   napi_threadsafe_function completions = nullptr;
   napi_async_context polls_context = nullptr;
-  // uv handles that are not closed yet, and the hook that waits for them.
+  // uv handles that are not closed yet, and, once the environment ends, the hook that waits for them.
   uint32_t open_polls = 0;
   napi_async_cleanup_hook_handle hook = nullptr;
   bool ending = false;
 
  private:
   static napi_value Construct(napi_env env, napi_callback_info info);
-  static napi_property_descriptor PropertyOf(const Row& row);
-  bool Define(Class cls, const char* name, const napi_property_descriptor* rows, size_t count, napi_value exports);
 
   napi_ref constructors_[kClasses] = {};
   Object* constructing_ = nullptr;
@@ -96,7 +88,7 @@ class Addon : public Counted {
   uint8_t* edge_ = nullptr;
 };
 
-uint32_t PageBytes();
+inline uint32_t PageBytes() { return static_cast<uint32_t>(sysconf(_SC_PAGESIZE)); }
 
 struct Bytes {
   uint8_t* data = nullptr;
@@ -106,15 +98,16 @@ struct Bytes {
 class Call {
  public:
   Call(napi_env env, napi_callback_info info);
-  // A call of a function that is bound to one object (VcpuFd::Make).
-  Call(napi_env env, napi_callback_info info, const Row& row);
+  // A call of a function that is bound to one object (MakeVcpu).
+  Call(napi_env env, napi_callback_info info, const Row& bound) : Call(env, info) { row = &bound; }
 
-  napi_env env() const { return env_; }
-  Addon* addon() const;
+  const napi_env env;
   // What the function was made with: the row, or the object that it is bound to.
-  void* data() const { return data_; }
-  napi_value self() const { return self_; }
-  const Row* row() const { return row_; }
+  void* data = nullptr;
+  const Row* row = nullptr;
+  napi_value self = nullptr;
+
+  Addon* addon() const { return Napi::Env(env).GetInstanceData<Ref<Addon>>()->get(); }
   // An exception is pending: return null to JavaScript.
   bool failed() const { return failed_; }
 
@@ -129,10 +122,9 @@ class Call {
   // A typed array of that kind; `length` counts elements. SAFETY: the bytes stay where they are until this call
   // returns, since neither the addon nor Node-API runs JavaScript or collects garbage in between.
   Bytes Array(size_t index, const char* name, napi_typedarray_type type, const char* kind);
-  Bytes Uint8s(size_t index, const char* name) { return Array(index, name, napi_uint8_array, "Uint8Array"); }
-  Bytes Exactly(size_t index, const char* name, uint64_t length);
-  Bytes AtLeast(size_t index, const char* name, uint64_t length);
-  bool IsNull(size_t index);
+  Bytes Uint8s(size_t index, const char* name, uint64_t least = 0, uint64_t most = SIZE_MAX);
+  Bytes Exactly(size_t index, const char* name, uint64_t length) { return Uint8s(index, name, length, length); }
+  bool IsNull(size_t index) { return !failed_ && Napi::Value(env, arguments_[index]).IsNull(); }
   template <class T>
   T Struct(size_t index, const char* name) {
     T value{};
@@ -147,77 +139,102 @@ class Call {
   bool Terminating();
 
   // The kernel's no: an Error with `errno` and `call`.
-  napi_value Refuse(int error, const char* call);
-  napi_value Refuse(int error) { return Refuse(error, row_->call); }
   napi_value MakeRefusal(int error, const char* call);
-  // The caller's slip.
-  [[gnu::format(printf, 2, 3)]] napi_value WrongType(const char* format, ...);
-  [[gnu::format(printf, 2, 3)]] napi_value OutOfRange(const char* format, ...);
-
-  // The ioctl, unless an argument failed: refused, or nothing; or the number that it gives.
-  template <class T>
-  napi_value Issue(const Request<T>& request, const Fd& fd, T* argument) {
-    return failed_ ? nullptr : Done(Ioctl(request, fd, argument));
+  napi_value Refuse(int error, const char* call);
+  napi_value Refuse(int error) { return Refuse(error, row->call); }
+  // The caller's slip: a TypeError or RangeError.
+  template <class Error>
+  [[gnu::format(printf, 2, 3)]] napi_value Slip(const char* format, ...) {
+    char text[160];
+    va_list values;
+    va_start(values, format);
+    vsnprintf(text, sizeof text, format, values);
+    va_end(values);
+    failed_ = true;
+    Error::New(env, text).ThrowAsJavaScriptException();
+    return nullptr;
   }
-  template <class T>
-  napi_value Count(const Request<T>& request, const Fd& fd, T* argument) {
-    return failed_ ? nullptr : Number(Ioctl(request, fd, argument));
+
+  // The ioctl, unless an argument failed: refused, or nothing.
+  template <uint32_t request, class T>
+  napi_value Issue(const Fd& fd, T* argument) {
+    return failed_ ? nullptr : Done(Ioctl<request>(fd, argument));
   }
   napi_value Done(int result) { return result < 0 ? Refuse(-result) : nullptr; }
   napi_value Number(int64_t result);
-  napi_value Int32(int32_t value);
-  napi_value BigInt(uint64_t value);
-  napi_value Boolean(bool value);
 
  private:
-  napi_value Slip(decltype(napi_throw_error)* thrower, const char* format, va_list values);
   double Integer(size_t index, const char* name, double least, double most);
 
   static constexpr size_t kMost = 8;
-  napi_env env_;
-  void* data_ = nullptr;
-  const Row* row_ = nullptr;
-  napi_value self_ = nullptr;
   napi_value arguments_[kMost];
   bool failed_ = false;
 };
 
-// A function on one class of objects, as a row has it. SAFETY: Unwrap has checked the tag of the row's class.
-template <class T, napi_value (*body)(T&, Call&)>
+// A function on one class of objects, as a row has it. SAFETY: Enter has checked the tag of the class that has the row.
+template <class T>
+T ClassOf(napi_value (*)(T&, Call&));
+template <auto body>
 napi_value On(Object& self, Call& call) {
-  return body(static_cast<T&>(self), call);
+  return body(static_cast<decltype(ClassOf(body))&>(self), call);
 }
 
-// An ioctl that takes nothing, or one structure that the kernel reads, or gives a number.
-template <const auto& request>
+// An ioctl that takes nothing; that gives a number, of nothing or of a number; that reads one structure.
+template <uint32_t request>
 napi_value Plain(Object& self, Call& call) {
-  return call.Done(Ioctl(request, self.fd()));
+  return call.Done(Ioctl<request>(self.fd()));
 }
-template <const auto& request>
+template <uint32_t request>
 napi_value Ask(Object& self, Call& call) {
-  return call.Number(Ioctl(request, self.fd()));
+  return call.Number(Ioctl<request>(self.fd()));
 }
-template <const auto& request>
-using ArgumentOf = typename std::decay_t<decltype(request)>::Argument;
-template <const auto& request>
+template <uint32_t request>
+napi_value AskOf(Object& self, Call& call) {
+  const uint32_t what = call.Uint32(0, "argument");
+  return call.failed() ? nullptr : call.Number(Ioctl<request>(self.fd(), what));
+}
+template <uint32_t request, class T>
 napi_value Send(Object& self, Call& call) {
-  auto argument = call.Struct<ArgumentOf<request>>(0, "argument");
-  return call.Issue(request, self.fd(), &argument);
+  auto argument = call.Struct<T>(0, "argument");
+  return call.Issue<request>(self.fd(), &argument);
 }
 // An ioctl that fills one structure.
-template <const auto& request>
+template <uint32_t request, class T>
 napi_value Fill(Object& self, Call& call) {
-  ArgumentOf<request> argument{};
+  T argument{};
   const Bytes into = call.Exactly(0, "argument", sizeof argument);
-  call.Issue(request, self.fd(), &argument);
+  call.Issue<request>(self.fd(), &argument);
   if (!call.failed()) memcpy(into.data, &argument, sizeof argument);
   return nullptr;
 }
 
+// A read-only property of one object. Gives the object, or null with an exception pending; takes such a null too.
+napi_value SetValue(napi_env env, napi_value object, const char* name, napi_value value);
+
 // What the row of a call says, on `self`.
 napi_value Do(Object& self, Call& call);
 napi_value Release(Object& self, Call& call);
-napi_value Closed(Object& self, Call& call);
+inline napi_value Closed(Object& self, Call& call) { return Napi::Boolean::New(call.env, !self.fd().open()); }
 
-// A read-only property of one object.
-napi_value SetValue(napi_env env, napi_value object, const char* name, napi_value value);
+template <Class cls>
+napi_value Enter(napi_env env, napi_callback_info info) {
+  Call call(env, info);
+  Object* self = call.Unwrap(call.self, cls, "this");
+  return self == nullptr ? nullptr : Do(*self, call);
+}
+
+template <class T, size_t count>
+bool Addon::Define(const char* name, const Row (&rows)[count], napi_value exports) {
+  napi_property_descriptor properties[count] = {};
+  for (size_t i = 0; i < count; i++) {
+    const bool getter = rows[i].body == Closed;
+    properties[i].utf8name = rows[i].method;
+    (getter ? properties[i].getter : properties[i].method) = Enter<T::kClass>;
+    properties[i].attributes = getter ? napi_enumerable : napi_default_method;
+    properties[i].data = const_cast<Row*>(&rows[i]);
+  }
+  napi_value constructor = nullptr;
+  return napi_define_class(env, name, NAPI_AUTO_LENGTH, Construct, this, count, properties, &constructor) == napi_ok &&
+         napi_create_reference(env, constructor, 1, &constructors_[static_cast<uint32_t>(T::kClass)]) == napi_ok &&
+         SetValue(env, exports, name, constructor) != nullptr;
+}

@@ -8,30 +8,28 @@
 
 namespace {
 
-Registry* registry = nullptr;
-uv_once_t registry_once = UV_ONCE_INIT;
+Registry* const registry = new Registry;
 
 // kvm_run.immediate_exit: bit 0 is the user's, this one is the kick's; the kernel asks only whether the byte is 0.
 constexpr uint8_t kKicked = 0x80;
 
-int kick_signal = 0;
-
 // SAFETY: does nothing at all, so it is async-signal-safe; the signal only has to interrupt KVM_RUN.
 void Ignore(int) {}
 
-void ClaimOnce() {
+// Finds a signal that nobody uses and installs a handler that does nothing.
+int ClaimSignal() {
   for (int number = SIGRTMIN; number <= SIGRTMAX; number++) {
-    struct sigaction now = {};
+    struct sigaction now = {}, ours = {};
     if (sigaction(number, nullptr, &now) != 0 || now.sa_handler != SIG_DFL || (now.sa_flags & SA_SIGINFO)) continue;
-    struct sigaction ours = {};
     ours.sa_handler = Ignore;
-    sigemptyset(&ours.sa_mask);
     // SAFETY: no SA_RESTART, since KVM_RUN must return EINTR. Only threads inside KVM_RUN are ever sent the signal.
     if (sigaction(number, &ours, nullptr) != 0) continue;
-    kick_signal = number;
-    return;
+    return number;
   }
+  return 0;
 }
+
+const int kick_signal = ClaimSignal();
 
 // The mask of the calling thread, by the system call: pthread_sigmask has no symbol version that all glibc share.
 void SetMask(int how, uint64_t mask) { syscall(SYS_rt_sigprocmask, how, &mask, nullptr, sizeof mask); }
@@ -50,34 +48,23 @@ pid_t ThisThread() {
 
 }  // namespace
 
-int ClaimSignal() {
-  static uv_once_t once = UV_ONCE_INIT;
-  uv_once(&once, ClaimOnce);
-  return kick_signal == 0 ? EBUSY : 0;
-}
-
 int KickSignal() { return kick_signal; }
-
-void Registry::Create() {
-  uv_once(&registry_once, [] { registry = new Registry; });
-}
 
 Registry& Registry::Get() { return *registry; }
 
-uint64_t Registry::Add(Core* core) {
+void Registry::Add(Core* core) {
   Lock lock(mutex_);
-  core->token_ = ++last_token_;
-  core->opens_ = 1;
-  core->next_ = cores_;
+  core->token = ++last_token_;
+  core->opens = 1;
+  core->next = cores_;
   cores_ = core;
-  return core->token_;
 }
 
 Ref<Core> Registry::Attach(uint64_t token, Core::Kind kind) {
   Lock lock(mutex_);
-  for (Core* core = cores_; core != nullptr; core = core->next_) {
-    if (core->token_ != token || core->kind != kind) continue;
-    core->opens_++;
+  for (Core* core = cores_; core != nullptr; core = core->next) {
+    if (core->token != token || core->kind != kind) continue;
+    core->opens++;
     return Ref<Core>(core);
   }
   return Ref<Core>();
@@ -86,12 +73,10 @@ Ref<Core> Registry::Attach(uint64_t token, Core::Kind kind) {
 void Registry::Leave(const Ref<Core>& core) {
   {
     Lock lock(mutex_);
-    if (--core->opens_ > 0) return;
-    for (Core** link = &cores_; *link != nullptr; link = &(*link)->next_) {
-      if (*link != core.get()) continue;
-      *link = core->next_;
-      break;
-    }
+    if (--core->opens > 0) return;
+    Core** link = &cores_;
+    while (*link != core.get()) link = &(*link)->next;
+    *link = core->next;
   }
   // SAFETY: no open is left and none can be made, so no other thread uses the descriptors.
   core->Shut();
@@ -99,10 +84,9 @@ void Registry::Leave(const Ref<Core>& core) {
 
 void Registry::EndRuns() {
   Lock lock(mutex_);
-  ended_.store(true);
-  for (Core* core = cores_; core != nullptr; core = core->next_) {
-    if (core->kind == Core::Kind::kVcpu) static_cast<VcpuCore*>(core)->Kick();
-  }
+  ended.store(true);
+  for (Core* core = cores_; core != nullptr; core = core->next)
+    if (core->kind == VcpuCore::kKind) static_cast<VcpuCore*>(core)->Kick();
 }
 
 VmCore::~VmCore() {
@@ -128,7 +112,7 @@ void VmCore::Remember(uint32_t number, uint64_t bytes, const Ref<Mapped>& mapped
     if (*link != nullptr) delete std::exchange(*link, (*link)->next);
     return;
   }
-  if (*link == nullptr) *link = new Slot(nullptr, number);
+  if (*link == nullptr) *link = new Slot{nullptr, number, 0, {}};
   (*link)->bytes = bytes;
   (*link)->mapped = mapped;
 }
@@ -168,7 +152,7 @@ bool VcpuCore::BeginRun() {
   return true;
 }
 
-uint8_t* VcpuCore::immediate_exit() const { return page->address() + offsetof(kvm_run, immediate_exit); }
+uint8_t* VcpuCore::immediate_exit() const { return page->address + offsetof(kvm_run, immediate_exit); }
 
 // Run and Kick meet without a lock, which the MMIO loop would feel. Between what each writes and what it then reads lies
 // a full barrier: either Kick sees runner_, or Run sees what Kick wrote before it looked. (Sequentially consistent stores
@@ -177,10 +161,10 @@ int VcpuCore::Run() {
   runner_.store(ThisThread());
   std::atomic_thread_fence(std::memory_order_seq_cst);
   int error = EINTR;
-  if (!Registry::Get().ended()) {
+  if (!Registry::Get().ended.load()) {
     // JavaScript writes this byte too and may have wiped the kick's bit.
     if (kicked_.load()) __atomic_fetch_or(immediate_exit(), kKicked, __ATOMIC_SEQ_CST);
-    error = -Ioctl(kRun, fd);
+    error = -Ioctl<KVM_RUN>(fd);
   }
   runner_.store(0);
   std::atomic_thread_fence(std::memory_order_seq_cst);

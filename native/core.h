@@ -8,64 +8,60 @@
 #include "ref.h"
 
 // One VM or vCPU. `opens` JavaScript objects share it; the last that closes shuts it.
-class Core : public Counted {
- public:
+struct Core : public Counted {
   enum class Kind { kVm, kVcpu };
-  explicit Core(Kind kind) : kind(kind) {}
+  Core(Kind kind, Fd fd) : kind(kind), fd(std::move(fd)) {}
   // Closes the descriptors. Called once.
   virtual void Shut() {}
 
   const Kind kind;
-
- private:
-  friend class Registry;
-  uint64_t token_ = 0;
-  int opens_ = 0;
-  Core* next_ = nullptr;
+  Fd fd;
+  Mutex mutex;
+  // Of the binary statistics, once somebody has read them; under `mutex`.
+  Fd stats;
+  // The registry's.
+  uint64_t token = 0;
+  int opens = 0;
+  Core* next = nullptr;
 };
 
 // SAFETY: everything in it is guarded by its mutex. It is never destroyed, so that a thread that outlives the main
 // one at exit finds it whole. Lock order: registry, then vCPU; no other two locks are ever held together.
-class Registry : public Allocated {
+class Registry {
  public:
-  static void Create();
   static Registry& Get();
 
-  // The token of a new core, with one open.
-  uint64_t Add(Core* core);
+  // Gives a new core its token, and one open.
+  void Add(Core* core);
   // One more open of the core of that token and kind; empty if there is none.
   Ref<Core> Attach(uint64_t token, Core::Kind kind);
   // One open less; the last one shuts the core.
   void Leave(const Ref<Core>& core);
-  static uint64_t TokenOf(const Core* core) { return core->token_; }
   // Ends every KVM_RUN of the process, now and from now on.
   void EndRuns();
-  bool ended() const { return ended_.load(); }
+  std::atomic<bool> ended{false};
 
  private:
   Mutex mutex_;
   Core* cores_ = nullptr;
   uint64_t last_token_ = 0;
-  std::atomic<bool> ended_{false};
 };
 
-class VmCore : public Core {
- public:
-  VmCore(Fd fd, uint32_t run_bytes) : Core(Kind::kVm), fd(std::move(fd)), run_bytes(run_bytes) {}
+struct VmCore : public Core {
+  static constexpr Kind kKind = Kind::kVm;
+  VmCore(Fd fd, uint32_t run_bytes) : Core(kKind, std::move(fd)), run_bytes(run_bytes) {}
   ~VmCore() override;
   void Shut() override;
 
   // A memory slot that the kernel has. Its mapping outlives it: the kernel, a vCPU or a device may write there.
-  struct Slot : Allocated {
-    Slot(Slot* next, uint32_t number) : next(next), number(number) {}
+  struct Slot {
     Slot* next;
     uint32_t number;
-    uint64_t bytes = 0;
+    uint64_t bytes;
     Ref<Mapped> mapped;
   };
   // A guest_memfd, closed with the VM.
-  struct Memfd : Allocated {
-    Memfd(Memfd* next, int number) : next(next), fd(number) {}
+  struct Memfd {
     Memfd* next;
     Fd fd;
   };
@@ -73,21 +69,19 @@ class VmCore : public Core {
   Slot** Find(uint32_t number);
   void Remember(uint32_t number, uint64_t bytes, const Ref<Mapped>& mapped);
 
-  Fd fd;
   const uint32_t run_bytes;
-  Mutex mutex;
   Slot* slots = nullptr;
   Memfd* memfds = nullptr;
   uint64_t ring_bytes = 0;
-  Fd stats;
 };
 
 struct Completion;
 
 class VcpuCore : public Core {
  public:
+  static constexpr Kind kKind = Kind::kVcpu;
   VcpuCore(Ref<VmCore> vm, Fd fd, uint32_t id, Ref<Mapped> page)
-      : Core(Kind::kVcpu), vm(std::move(vm)), fd(std::move(fd)), id(id), page(std::move(page)) {}
+      : Core(kKind, std::move(fd)), vm(std::move(vm)), id(id), page(std::move(page)) {}
   void Shut() override;
 
   // A verb other than KVM_RUN: false while the vCPU is inside KVM_RUN, or has a run whose end is not yet told.
@@ -108,12 +102,9 @@ class VcpuCore : public Core {
   bool Abandon(Completion* job);
 
   const Ref<VmCore> vm;
-  Fd fd;
   const uint32_t id;
   const Ref<Mapped> page;
   Ref<Mapped> ring;
-  Fd stats;
-  Mutex mutex;
 
  private:
   static void ThreadMain(void* core);
@@ -136,17 +127,17 @@ class VcpuCore : public Core {
 };
 
 // One pending run().
-struct Completion : Allocated {
-  Completion(const Ref<VcpuCore>& core, Addon* addon) : core(core), addon(addon) {}
+struct Completion {
   const Ref<VcpuCore> core;
   const Ref<Addon> addon;
-  napi_deferred promise = nullptr;
+  const Napi::Promise::Deferred promise;
+  // The VcpuFd, and its JavaScript half.
+  Object* const owner;
   napi_ref self = nullptr;
   int error = 0;
   // The environment ends: tell nobody; under the core's mutex.
   bool abandoned = false;
 };
 
-// The kick's signal: finds one that nobody uses and installs a handler that does nothing. 0 or a positive errno.
-int ClaimSignal();
+// The kick's signal, or 0: nobody had one to spare.
 int KickSignal();

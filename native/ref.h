@@ -1,30 +1,17 @@
-// Memory, shared ownership and locks. Written here, on malloc and libuv, because those of the standard library would bind
-// the addon to the libstdc++ and the glibc of the machine that built it: of C++ it uses what is in headers only.
+// Shared ownership and locks. Written here, on libuv, because std::shared_ptr and std::mutex would bind the addon to the
+// libstdc++ and the glibc of the machine that built it: of C++ it uses what is wholly in headers.
 #pragma once
 
 #include <uv.h>
 
 #include <atomic>
-#include <cstdlib>
 #include <utility>
 
-// Base of all that is made by new.
-struct Allocated {
-  // SAFETY: an addon out of memory for objects of some hundred bytes cannot go on; abort as Node itself does.
-  static void* operator new(size_t bytes) {
-    void* memory = malloc(bytes);
-    if (memory == nullptr) abort();
-    return memory;
-  }
-  static void operator delete(void* memory) { free(memory); }
-};
-
 // Base of what several threads own together. The last Ref deletes it.
-class Counted : public Allocated {
+class Counted {
  public:
   Counted() = default;
   Counted(const Counted&) = delete;
-  Counted& operator=(const Counted&) = delete;
   virtual ~Counted() = default;
 
  private:
@@ -34,7 +21,7 @@ class Counted : public Allocated {
 };
 
 template <class T>
-class Ref : public Allocated {
+class Ref {
  public:
   Ref() = default;
   explicit Ref(T* target) : target_(target) {
@@ -59,38 +46,25 @@ class Ref : public Allocated {
   T* target_ = nullptr;
 };
 
-class Mutex {
- public:
-  Mutex() { uv_mutex_init(&mutex_); }
-  ~Mutex() { uv_mutex_destroy(&mutex_); }
+struct Mutex {
+  Mutex() { uv_mutex_init(&raw); }
   Mutex(const Mutex&) = delete;
-  Mutex& operator=(const Mutex&) = delete;
-  uv_mutex_t* raw() { return &mutex_; }
-
- private:
-  uv_mutex_t mutex_;
+  ~Mutex() { uv_mutex_destroy(&raw); }
+  uv_mutex_t raw;
 };
 
-class Lock {
- public:
-  explicit Lock(Mutex& mutex) : mutex_(mutex) { uv_mutex_lock(mutex_.raw()); }
-  ~Lock() { uv_mutex_unlock(mutex_.raw()); }
+struct Lock {
+  explicit Lock(Mutex& mutex) : mutex(mutex) { uv_mutex_lock(&mutex.raw); }
   Lock(const Lock&) = delete;
-  Lock& operator=(const Lock&) = delete;
-
- private:
-  Mutex& mutex_;
+  ~Lock() { uv_mutex_unlock(&mutex.raw); }
+  Mutex& mutex;
 };
 
-class Condition {
- public:
-  Condition() { uv_cond_init(&condition_); }
-  ~Condition() { uv_cond_destroy(&condition_); }
+struct Condition {
+  Condition() { uv_cond_init(&raw); }
   Condition(const Condition&) = delete;
-  Condition& operator=(const Condition&) = delete;
-  void Wait(Mutex& held) { uv_cond_wait(&condition_, held.raw()); }
-  void WakeAll() { uv_cond_broadcast(&condition_); }
-
- private:
-  uv_cond_t condition_;
+  ~Condition() { uv_cond_destroy(&raw); }
+  void Wait(Mutex& held) { uv_cond_wait(&raw, &held.raw); }
+  void WakeAll() { uv_cond_broadcast(&raw); }
+  uv_cond_t raw;
 };

@@ -4,6 +4,24 @@
 
 namespace {
 
+struct VcpuFd : public CoreFd<VcpuCore> {
+  static constexpr Class kClass = Class::kVcpu;
+  using CoreFd::CoreFd;
+  ~VcpuFd() override { VcpuFd::Release(); }
+  int Begin() override { return !core ? EBADF : core->BeginVerb() ? 0 : EBUSY; }
+  void End() override { core->EndVerb(); }
+  void Release() override {
+    // An environment ends with a run pending: the promise is never settled, its references go with the environment.
+    if (pending != nullptr && core->Abandon(pending)) delete pending;
+    pending = nullptr;
+    Leave();
+  }
+
+  Completion* pending = nullptr;
+  // Its Worker is being terminated: it runs no more, so that JavaScript comes to notice.
+  bool terminating = false;
+};
+
 constexpr uint64_t kDirtyRingPage = 64;  // KVM_DIRTY_LOG_PAGE_OFFSET of arm64
 
 // How many bytes the value of a register takes: the size field of its id.
@@ -11,25 +29,24 @@ uint64_t RegBytes(uint64_t id) { return uint64_t{1} << ((id & KVM_REG_SIZE_MASK)
 
 napi_value ArmVcpuFinalize(VcpuFd& self, Call& call) {
   int feature = call.Int32(0, "feature");
-  return call.Issue(kArmVcpuFinalize, self.fd(), &feature);
+  return call.Issue<KVM_ARM_VCPU_FINALIZE>(self.fd(), &feature);
 }
 
-template <const auto& request>
+template <uint32_t request>
 napi_value OneReg(VcpuFd& self, Call& call) {
-  kvm_one_reg reg{};
-  reg.id = call.Uint64(0, "id");
+  kvm_one_reg reg{call.Uint64(0, "id"), 0};
   // SAFETY: the kernel reads or writes as many bytes as the id says.
   reg.addr = reinterpret_cast<uintptr_t>(call.Exactly(1, "value", RegBytes(reg.id)).data);
-  return call.Issue(request, self.fd(), &reg);
+  return call.Issue<request>(self.fd(), &reg);
 }
 
-template <const auto& request>
+template <uint32_t request>
 napi_value Regs(VcpuFd& self, Call& call) {
   const Bytes ids = call.Array(0, "ids", napi_biguint64_array, "BigUint64Array");
   const Bytes values = call.Uint8s(1, "values");
   const Bytes error = call.Array(2, "errnoOut", napi_int32_array, "Int32Array");
   if (call.failed()) return nullptr;
-  if (error.length == 0) return call.OutOfRange("errnoOut must have an element");
+  if (error.length == 0) return call.Slip<Napi::RangeError>("errnoOut must have an element");
   // SAFETY: the arrays are JavaScript's and aligned for their elements. Shared memory may change under us: each id is
   // read once, and its room checked with the very value that goes to the kernel.
   const auto* id = reinterpret_cast<const volatile uint64_t*>(ids.data);
@@ -38,9 +55,10 @@ napi_value Regs(VcpuFd& self, Call& call) {
     kvm_one_reg reg{id[i], reinterpret_cast<uintptr_t>(values.data + at)};
     const uint64_t bytes = RegBytes(reg.id);
     if (bytes > values.length - at) {
-      return call.OutOfRange("values is too short: register %zu ends at byte %lu of %zu", i, at + bytes, values.length);
+      return call.Slip<Napi::RangeError>("values is too short: register %zu ends at byte %lu of %zu", i, at + bytes,
+                                         values.length);
     }
-    const int result = Ioctl(request, self.fd(), &reg);
+    const int result = Ioctl<request>(self.fd(), &reg);
     if (result < 0) {
       *reinterpret_cast<int32_t*>(error.data) = -result;
       return call.Number(static_cast<int64_t>(i));
@@ -52,60 +70,53 @@ napi_value Regs(VcpuFd& self, Call& call) {
 
 napi_value GetRegList(VcpuFd& self, Call& call) {
   kvm_reg_list count{};
-  int result = Ioctl(kGetRegList, self.fd(), &count);
+  int result = Ioctl<KVM_GET_REG_LIST>(self.fd(), &count);
   // The list may grow between the two calls, when another thread changes an ID register.
   while (result == -E2BIG) {
-    void* data = nullptr;
-    napi_value buffer = nullptr;
-    napi_value ids = nullptr;
     const uint64_t room = count.n;
-    if (napi_create_arraybuffer(call.env(), (room + 1) * sizeof(uint64_t), &data, &buffer) != napi_ok) return nullptr;
+    auto buffer = Napi::ArrayBuffer::New(call.env, (room + 1) * sizeof(uint64_t));
+    if (buffer.IsEmpty()) return nullptr;
     // SAFETY: room for `room` ids follows the count, and the kernel is told so. `buffer` is on the stack's scope.
-    auto* list = static_cast<kvm_reg_list*>(data);
+    auto* list = static_cast<kvm_reg_list*>(buffer.Data());
     list->n = room;
-    result = Ioctl(kGetRegList, self.fd(), list);
+    result = Ioctl<KVM_GET_REG_LIST>(self.fd(), list);
     count.n = list->n;
-    if (result < 0) continue;
-    napi_create_typedarray(call.env(), napi_biguint64_array, count.n, buffer, sizeof(uint64_t), &ids);
-    return ids;
+    if (result >= 0) return Napi::BigUint64Array::New(call.env, count.n, buffer, sizeof(uint64_t));
   }
   return call.Done(result);
 }
 
 napi_value RunSync(VcpuFd& self, Call& call) {
-  if (!self.core) return call.Refuse(EBADF, kRun.name);
-  if (self.terminating) return call.Int32(EINTR);
-  if (!self.core->BeginRun()) return call.Refuse(EBUSY, kRun.name);
+  if (!self.core) return call.Refuse(EBADF, "KVM_RUN");
+  if (self.terminating) return call.Number(EINTR);
+  if (!self.core->BeginRun()) return call.Refuse(EBUSY, "KVM_RUN");
   const int error = self.core->Run();
   self.core->EndRun();
   // A loop of nothing but runSync() does not itself notice that its Worker is terminated, for thousands of rounds.
   if (error == EINTR) self.terminating = call.Terminating();
-  return call.Int32(error);
+  return call.Number(error);
 }
 
 napi_value Run(VcpuFd& self, Call& call) {
-  napi_value result = nullptr;
-  auto* job = new Completion(self.core, self.addon());
-  if (napi_create_promise(call.env(), &job->promise, &result) != napi_ok) {
-    delete job;
-    return nullptr;
-  }
-  int error = !self.core || self.addon()->ending ? EBADF : self.core->BeginRun() ? 0 : EBUSY;
+  const auto promise = Napi::Promise::Deferred::New(call.env);
+  if (promise.Promise().IsEmpty()) return nullptr;
+  int error = !self.core || self.addon->ending ? EBADF : self.core->BeginRun() ? 0 : EBUSY;
   if (error == 0) {
-    napi_create_reference(call.env(), call.self(), 1, &job->self);
+    auto* job = new Completion{self.core, self.addon, promise, &self};
+    napi_create_reference(call.env, call.self, 1, &job->self);
     self.pending = job;
     error = self.core->Start(job);
     if (error == 0) {
-      self.addon()->RunBegins();
-      return result;
+      self.addon->RunBegins();
+      return promise.Promise();
     }
     self.pending = nullptr;
-    napi_delete_reference(call.env(), job->self);
+    napi_delete_reference(call.env, job->self);
+    delete job;
     self.core->EndRun();
   }
-  napi_reject_deferred(call.env(), job->promise, call.MakeRefusal(error, kRun.name));
-  delete job;
-  return result;
+  promise.Reject(call.MakeRefusal(error, "KVM_RUN"));
+  return promise.Promise();
 }
 
 napi_value Kick(VcpuFd& self, Call& call) {
@@ -116,13 +127,13 @@ napi_value Kick(VcpuFd& self, Call& call) {
 
 napi_value GetMpState(VcpuFd& self, Call& call) {
   kvm_mp_state state{};
-  call.Issue(kGetMpState, self.fd(), &state);
+  call.Issue<KVM_GET_MP_STATE>(self.fd(), &state);
   return call.failed() ? nullptr : call.Number(state.mp_state);
 }
 
 napi_value SetMpState(VcpuFd& self, Call& call) {
   kvm_mp_state state{call.Uint32(0, "state")};
-  return call.Issue(kSetMpState, self.fd(), &state);
+  return call.Issue<KVM_SET_MP_STATE>(self.fd(), &state);
 }
 
 napi_value SetSignalMask(VcpuFd& self, Call& call) {
@@ -130,16 +141,15 @@ napi_value SetSignalMask(VcpuFd& self, Call& call) {
   // SAFETY: kvm_signal_mask is a length and the set's bytes after it.
   alignas(kvm_signal_mask) uint8_t mask[sizeof(kvm_signal_mask) + kMost] = {};
   auto* head = reinterpret_cast<kvm_signal_mask*>(mask);
-  if (call.IsNull(0)) return call.Issue(kSetSignalMask, self.fd(), static_cast<kvm_signal_mask*>(nullptr));
-  const Bytes set = call.Uint8s(0, "sigset");
+  if (call.IsNull(0)) return call.Issue<KVM_SET_SIGNAL_MASK>(self.fd(), static_cast<kvm_signal_mask*>(nullptr));
+  const Bytes set = call.Uint8s(0, "sigset", 0, kMost);
   if (call.failed()) return nullptr;
-  if (set.length > kMost) return call.OutOfRange("sigset must be at most %zu bytes", kMost);
   head->len = static_cast<uint32_t>(set.length);
   if (set.length > 0) memcpy(head->sigset, set.data, set.length);
   // The kick's signal stays let in, or a run could not be ended.
   const int bit = KickSignal() - 1;
   head->sigset[bit / 8] &= static_cast<uint8_t>(~(1 << bit % 8));
-  return call.Issue(kSetSignalMask, self.fd(), head);
+  return call.Issue<KVM_SET_SIGNAL_MASK>(self.fd(), head);
 }
 
 napi_value DirtyRing(VcpuFd& self, Call& call) {
@@ -155,12 +165,7 @@ napi_value DirtyRing(VcpuFd& self, Call& call) {
                     MAP_SHARED);
     if (!vcpu.ring) return call.Refuse(errno);
   }
-  return vcpu.ring->bytes() == bytes ? Uint8sOver(call, vcpu.ring) : call.Refuse(EINVAL);
-}
-
-napi_value ReadStats(VcpuFd& self, Call& call) {
-  Lock lock(self.core->mutex);
-  return StatsOf(call, self.fd(), &self.core->stats);
+  return vcpu.ring->bytes == bytes ? Uint8sOver(call, vcpu.ring) : call.Refuse(EINVAL);
 }
 
 napi_value Close(VcpuFd& self, Call& call) {
@@ -172,15 +177,15 @@ napi_value Close(VcpuFd& self, Call& call) {
 // The verbs of the hot loops: each vCPU has functions of its own for them, which know it without asking its JavaScript
 // object, half of what a call costs (measured).
 constexpr Row kHot[] = {
-    {Class::kVcpu, "getOneReg", kGetOneReg.name, On<VcpuFd, OneReg<kGetOneReg>>},
-    {Class::kVcpu, "setOneReg", kSetOneReg.name, On<VcpuFd, OneReg<kSetOneReg>>},
-    {Class::kVcpu, "runSync", nullptr, On<VcpuFd, RunSync>},
+    {"getOneReg", "KVM_GET_ONE_REG", On<OneReg<KVM_GET_ONE_REG>>},
+    {"setOneReg", "KVM_SET_ONE_REG", On<OneReg<KVM_SET_ONE_REG>>},
+    {"runSync", nullptr, On<RunSync>},
 };
 
 template <size_t i>
 napi_value EnterHot(napi_env env, napi_callback_info info) {
   Call call(env, info, kHot[i]);
-  return call.failed() ? nullptr : Do(*static_cast<VcpuFd*>(call.data()), call);
+  return call.failed() ? nullptr : Do(*static_cast<VcpuFd*>(call.data), call);
 }
 
 template <size_t i>
@@ -193,65 +198,52 @@ void AddHot(napi_env env, napi_value object, VcpuFd* vcpu) {
 
 }  // namespace
 
-napi_value VcpuFd::Make(Call& call, const Ref<VcpuCore>& core) {
+napi_value MakeVcpu(Call& call, const Ref<VcpuCore>& core) {
   auto* vcpu = new VcpuFd(call.addon(), core);
-  napi_value object = call.addon()->Wrap(vcpu, kClass);
+  napi_value object = call.addon()->Wrap(vcpu, VcpuFd::kClass);
   if (object == nullptr) return nullptr;
-  SetValue(call.env(), object, "token", call.BigInt(Registry::TokenOf(core.get())));
-  SetValue(call.env(), object, "id", call.Number(core->id));
-  AddHot<0>(call.env(), object, vcpu);
-  AddHot<1>(call.env(), object, vcpu);
-  AddHot<2>(call.env(), object, vcpu);
-  return SetValue(call.env(), object, "runPage", Uint8sOver(call, core->page));
+  SetValue(call.env, object, "token", Napi::BigInt::New(call.env, core->token));
+  SetValue(call.env, object, "id", call.Number(core->id));
+  AddHot<0>(call.env, object, vcpu);
+  AddHot<1>(call.env, object, vcpu);
+  AddHot<2>(call.env, object, vcpu);
+  return SetValue(call.env, object, "runPage", Uint8sOver(call, core->page));
 }
 
-void VcpuFd::Release() {
-  // An environment ends with a run pending: the promise is never settled, its references go with the environment.
-  if (pending != nullptr && core->Abandon(pending)) delete pending;
-  pending = nullptr;
-  if (core) Registry::Get().Leave(Ref<Core>(std::exchange(core, Ref<VcpuCore>()).get()));
-}
-
-void VcpuFd::Deliver(napi_env env, napi_value, void*, void* data) {
-  auto* job = static_cast<Completion*>(data);
+void Deliver(napi_env env, napi_value, void*, void* completion) {
+  auto* job = static_cast<Completion*>(completion);
   job->core->EndRun();
-  napi_value self = nullptr;
-  void* object = nullptr;
-  napi_value error = nullptr;
   // Without an environment there is nobody to tell: it ends.
-  if (env != nullptr && napi_get_reference_value(env, job->self, &self) == napi_ok &&
-      napi_unwrap(env, self, &object) == napi_ok) {
-    static_cast<VcpuFd*>(static_cast<Object*>(object))->pending = nullptr;
+  if (env != nullptr) {
+    // SAFETY: `self` has kept the owner.
+    static_cast<VcpuFd*>(job->owner)->pending = nullptr;
     napi_delete_reference(env, job->self);
     job->addon->RunEnds();
-    napi_create_int32(env, job->error, &error);
-    napi_resolve_deferred(env, job->promise, error);
+    job->promise.Resolve(Napi::Number::New(env, job->error));
   }
   delete job;
 }
 
-bool VcpuFd::Define(Addon* addon, napi_value exports) {
+bool DefineVcpuFd(Addon* addon, napi_value exports) {
   static constexpr Row kRows[] = {
-      {kClass, "closed", nullptr, Closed},
-      {kClass, "armVcpuInit", kArmVcpuInit.name, Send<kArmVcpuInit>},
-      {kClass, "armVcpuFinalize", kArmVcpuFinalize.name, On<VcpuFd, ArmVcpuFinalize>},
-      {kClass, "getRegs", kGetOneReg.name, On<VcpuFd, Regs<kGetOneReg>>},
-      {kClass, "setRegs", kSetOneReg.name, On<VcpuFd, Regs<kSetOneReg>>},
-      {kClass, "getRegList", kGetRegList.name, On<VcpuFd, GetRegList>},
-      {kClass, "run", nullptr, On<VcpuFd, Run>},
-      {kClass, "kick", nullptr, On<VcpuFd, Kick>},
-      {kClass, "getMpState", kGetMpState.name, On<VcpuFd, GetMpState>},
-      {kClass, "setMpState", kSetMpState.name, On<VcpuFd, SetMpState>},
-      {kClass, "getVcpuEvents", kGetVcpuEvents.name, Fill<kGetVcpuEvents>},
-      {kClass, "setVcpuEvents", kSetVcpuEvents.name, Send<kSetVcpuEvents>},
-      {kClass, "setGuestDebug", kSetGuestDebug.name, Send<kSetGuestDebug>},
-      {kClass, "setSignalMask", kSetSignalMask.name, On<VcpuFd, SetSignalMask>},
-      {kClass, "dirtyRing", "mmap", On<VcpuFd, DirtyRing>},
-      {kClass, "readStats", kGetStatsFd.name, On<VcpuFd, ReadStats>},
-      {kClass, "setDeviceAttr", kSetDeviceAttr.name, Attr<kSetDeviceAttr>},
-      {kClass, "getDeviceAttr", kGetDeviceAttr.name, Attr<kGetDeviceAttr>},
-      {kClass, "hasDeviceAttr", kHasDeviceAttr.name, Attr<kHasDeviceAttr>},
-      {kClass, "close", nullptr, On<VcpuFd, Close>},
+      {"closed", nullptr, Closed},
+      IOCTL("armVcpuInit", KVM_ARM_VCPU_INIT, Send, kvm_vcpu_init),
+      {"armVcpuFinalize", "KVM_ARM_VCPU_FINALIZE", On<ArmVcpuFinalize>},
+      {"getRegs", "KVM_GET_ONE_REG", On<Regs<KVM_GET_ONE_REG>>},
+      {"setRegs", "KVM_SET_ONE_REG", On<Regs<KVM_SET_ONE_REG>>},
+      {"getRegList", "KVM_GET_REG_LIST", On<GetRegList>},
+      {"run", nullptr, On<Run>},
+      {"kick", nullptr, On<Kick>},
+      {"getMpState", "KVM_GET_MP_STATE", On<GetMpState>},
+      {"setMpState", "KVM_SET_MP_STATE", On<SetMpState>},
+      IOCTL("getVcpuEvents", KVM_GET_VCPU_EVENTS, Fill, kvm_vcpu_events),
+      IOCTL("setVcpuEvents", KVM_SET_VCPU_EVENTS, Send, kvm_vcpu_events),
+      IOCTL("setGuestDebug", KVM_SET_GUEST_DEBUG, Send, kvm_guest_debug),
+      {"setSignalMask", "KVM_SET_SIGNAL_MASK", On<SetSignalMask>},
+      {"dirtyRing", "mmap", On<DirtyRing>},
+      {"readStats", "KVM_GET_STATS_FD", On<ReadStats<VcpuCore>>},
+      DEVICE_ATTR_ROWS,
+      {"close", nullptr, On<Close>},
   };
-  return addon->Define("VcpuFd", kRows, exports);
+  return addon->Define<VcpuFd>("VcpuFd", kRows, exports);
 }
