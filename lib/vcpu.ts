@@ -136,7 +136,8 @@ export class Vcpu implements Disposable {
     } catch (error) {
       refuseRegister(error, "getReg", id);
     }
-    return readValue(cell, 0, cell.bytes.length) as RegValue<B>;
+    const value = cell.quad === undefined ? readValue(cell, 0, cell.bytes.length) : cell.quad[0];
+    return value as RegValue<B>;
   }
 
   /** KVM_SET_ONE_REG. TypeError: the value does not fit the register's width. */
