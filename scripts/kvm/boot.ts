@@ -65,8 +65,7 @@ function qemuArguments(machine: Machine, image: string, initramfs: string): stri
   const board = `virt,virtualization=on,gic-version=${machine.gic}${machine.mte === "on" ? ",mte=on" : ""}`;
   return [
     ...["-M", board, "-cpu", machine.cpu, "-smp", String(machine.cpus), "-m", String(machine.memoryMiB)],
-    // With a thread for each processor (QEMU 7.2 and 10.0) Node crashes in code of its own in about one contract run of
-    // three, in places that change with the load; with one thread it has not (measured). docs/testing.md has more.
+    // With a thread for each processor Node crashes there now and then, with one far more rarely: docs/testing.md.
     ...["-accel", "tcg,thread=single", "-display", "none", "-no-reboot", "-nic", "none"],
     ...["-kernel", image, "-initrd", initramfs, "-append", "console=ttyAMA0 quiet panic=-1 rdinit=/init"],
   ];

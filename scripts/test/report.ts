@@ -31,6 +31,8 @@ export interface LegResult {
   readonly failures: readonly Failure[];
   readonly skips: readonly Skip[];
   readonly seconds: number;
+  /** Nothing failed but the test runner itself, which died before its report was whole. */
+  readonly died?: true;
 }
 
 /** Null for what is no line of a report: the port is open to whatever runs there. */
@@ -80,12 +82,14 @@ export class Tally {
   /** `exitStatus`: of the test runner; null when it ended without one. */
   result(name: string, seconds: number, exitStatus: number | null): LegResult {
     this.#endSuite();
+    const died = !this.#whole && this.#failures.length === 0;
     if (!this.#whole) {
       this.fail(name, `the run broke off after ${this.#passed + this.#failures.length + this.#skips.length} tests`);
     } else if (exitStatus !== 0 && this.#failures.length === 0) {
       this.fail(name, `all tests reported, but the test runner ended with status ${exitStatus}`);
     }
-    return { name, passed: this.#passed, failures: this.#failures, skips: this.#skips, seconds };
+    const result = { name, passed: this.#passed, failures: this.#failures, skips: this.#skips, seconds };
+    return died ? { ...result, died } : result;
   }
 
   #take(event: TestEvent): void {

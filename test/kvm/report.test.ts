@@ -38,6 +38,15 @@ describe("a test report", () => {
     assert.deepEqual(resultOf([pass], 0).failures, [{ title: "leg", error: "the run broke off after 1 tests" }]);
   });
 
+  it("says that the runner died only when no test failed and nothing else went wrong", () => {
+    assert.equal(resultOf([pass], 139).died, true);
+    assert.equal(resultOf([pass, failed], 139).died, undefined);
+    assert.equal(resultOf([pass, failed, { kind: "end", tests: 2 }], 1).died, undefined);
+    const timedOut = new Tally(() => {});
+    timedOut.fail("leg", "the host was stopped after 900 s");
+    assert.equal(timedOut.result("leg", 900, null).died, undefined);
+  });
+
   it("counts a failure when tests are missing from it", () => {
     assert.equal(resultOf([pass, { kind: "end", tests: 2 }], 0).failures.length, 1);
   });
