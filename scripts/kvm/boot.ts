@@ -61,13 +61,16 @@ export function requireQemu(qemu: string): void {
   }
 }
 
+// Huge pages: when khugepaged collapses pages of a process that compiles its own code, Node dies of it on the emulated
+// host (docs/testing.md).
+const kernelCommandLine = "console=ttyAMA0 quiet panic=-1 rdinit=/init transparent_hugepage=never";
+
 function qemuArguments(machine: Machine, image: string, initramfs: string): string[] {
   const board = `virt,virtualization=on,gic-version=${machine.gic}${machine.mte === "on" ? ",mte=on" : ""}`;
   return [
     ...["-M", board, "-cpu", machine.cpu, "-smp", String(machine.cpus), "-m", String(machine.memoryMiB)],
-    // With a thread for each processor Node crashes there now and then, with one far more rarely: docs/testing.md.
-    ...["-accel", "tcg,thread=single", "-display", "none", "-no-reboot", "-nic", "none"],
-    ...["-kernel", image, "-initrd", initramfs, "-append", "console=ttyAMA0 quiet panic=-1 rdinit=/init"],
+    ...["-accel", "tcg,thread=multi", "-display", "none", "-no-reboot", "-nic", "none"],
+    ...["-kernel", image, "-initrd", initramfs, "-append", kernelCommandLine],
   ];
 }
 
