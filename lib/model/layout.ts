@@ -116,7 +116,7 @@ export const RUN_BYTES = 8192;
 export const CONTROL_BYTES = Math.ceil((vcpu.count * 8) / 64) * 64;
 
 /** Bits of the VM's `caps`. */
-export const VmCap = { nisv: 1, suspend: 2, sea: 4, writableImp: 8, ringBitmap: 16 } as const;
+export const VmCap = { nisv: 1, suspend: 2, sea: 4, writableImp: 8, ringBitmap: 16, mte: 32 } as const;
 
 /** Values of `busy`. */
 export const Busy = { free: 0, verb: 1, running: 2 } as const;

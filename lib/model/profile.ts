@@ -2,6 +2,8 @@
 // asks the switch, never the kernel.
 
 import type { Kernel } from "../arm64/sysreg-row.js";
+import { builtInHost } from "./host/built-in.js";
+import type { Host } from "./host/host.js";
 
 export interface ModelOptions {
   /** Whose ABI to answer with; the newest by default. */
@@ -91,8 +93,7 @@ export function switchesOf(kernel: Kernel): Switches {
 
 export interface Profile {
   readonly kernel: Kernel;
-  /** Largest vector length in quadwords; 0: the host has no SVE. */
-  readonly maxVq: number;
+  readonly host: Host;
   readonly memoryBytes: number;
   readonly switches: Switches;
   /** What the profile was made from: crosses to other threads. */
@@ -119,5 +120,5 @@ export function makeProfile(options: ModelOptions = {}): Profile {
       `model.memoryBytes must be an integer from ${16 * 2 ** 20} to ${MOST_MEMORY}, got ${String(memoryBytes)}`,
     );
   }
-  return { kernel, maxVq, memoryBytes, switches: switchesOf(kernel), options };
+  return { kernel, host: builtInHost(maxVq), memoryBytes, switches: switchesOf(kernel), options };
 }

@@ -20,7 +20,8 @@ import { ringIsFull } from "./kvm/dirty-ring.js";
 import { applyPendingReset } from "./kvm/reset.js";
 import { count, countWait, setBlocking } from "./kvm/stats.js";
 import { completeMmio, guestAbort, SlotBus, skipInstruction } from "./stage2.js";
-import { allVcpus, Feature, type VcpuState } from "./vcpu-state.js";
+import { Feature } from "./vcpu-features.js";
+import { allVcpus, type VcpuState } from "./vcpu-state.js";
 
 /** Why a run yields. "sleep": until the vCPU's wake word differs from `seen`, for at most `milliseconds`. */
 export type Pause =

@@ -5,7 +5,6 @@ import { KVM_EXIT, KVM_MEM, PAGE_BYTES } from "../uapi/constants.js";
 import type { ErrnoName } from "../uapi/errno.js";
 import { run } from "../uapi/structs.js";
 import { Ec, Fsc, injectAddressSizeFault, injectExternalAbort } from "./cpu/exceptions.js";
-import { PHYSICAL_BITS } from "./cpu/host.js";
 import { Pstate } from "./cpu/state.js";
 import type { Bus, BusAccess } from "./engine/stop.js";
 import type { EventFds } from "./eventfd.js";
@@ -77,7 +76,7 @@ export function guestAbort(vcpu: VcpuState, bus: SlotBus, eventFds: EventFds, ab
   const { esr, far, ipa } = abort;
   const { cpu, vm } = vcpu;
   const access = esr >>> 26 === Ec.instructionAbortLower ? "instruction" : "data";
-  if (ipa >> BigInt(PHYSICAL_BITS) !== 0n) {
+  if (ipa >> BigInt(vm.profile.host.ipaBits) !== 0n) {
     injectAddressSizeFault(cpu, access, far, vcpu.pstateBits);
     return "resume";
   }

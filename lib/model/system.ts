@@ -3,7 +3,6 @@
 import type { EventFd, Handle, SystemFd, VcpuFd, VmFd } from "../backend.js";
 import { Refused } from "../errors.js";
 import { KVM_API_VERSION } from "../uapi/constants.js";
-import { PHYSICAL_BITS } from "./cpu/host.js";
 import { EventFds } from "./eventfd.js";
 import type { ModelHandle } from "./handle.js";
 import { checkExtension } from "./kvm/caps.js";
@@ -37,11 +36,11 @@ export class ModelSystem implements SystemFd {
 
   createVm(type: bigint): VmFd {
     this.#check("KVM_CREATE_VM");
-    const { switches } = this.#profile;
+    const { switches, host } = this.#profile;
     const ipaBits = Number(type & 0xffn) || DEFAULT_IPA_BITS;
     // No bit but those of the IPA size: a protected VM needs a pKVM host.
     const possible = (type & ~switches.machineTypeBits) === 0n && type >> 8n === 0n;
-    if (!possible || ipaBits < LEAST_IPA_BITS || ipaBits > PHYSICAL_BITS) throw new Refused("EINVAL", "KVM_CREATE_VM");
+    if (!possible || ipaBits < LEAST_IPA_BITS || ipaBits > host.ipaBits) throw new Refused("EINVAL", "KVM_CREATE_VM");
     const vm = VmState.create(this.#profile);
     vm.put("ipaBits", ipaBits);
     initBitmaps(vm);

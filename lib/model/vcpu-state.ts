@@ -7,20 +7,8 @@ import { type Feature as A64Feature, promised } from "./a64/features.js";
 import { implementedPstate } from "./cpu/exceptions.js";
 import { Attention, CpuState, cells } from "./cpu/state.js";
 import { CONTROL_BYTES, RUN_BYTES, VCPUS, type VcpuCell, vcpuCells, vmCells } from "./layout.js";
+import { Feature } from "./vcpu-features.js";
 import type { VmState } from "./vm-state.js";
-
-/** Bits of features[0] of KVM_ARM_VCPU_INIT. */
-export const Feature = {
-  powerOff: 1 << 0,
-  el1_32bit: 1 << 1,
-  psci02: 1 << 2,
-  pmuV3: 1 << 3,
-  sve: 1 << 4,
-  ptrauthAddress: 1 << 5,
-  ptrauthGeneric: 1 << 6,
-  hasEl2: 1 << 7,
-  hasEl2E2h0: 1 << 8,
-} as const;
 
 /** Bytes of a vCPU's block. */
 export const VCPU_BYTES = RUN_BYTES + CONTROL_BYTES + CpuState.bytes;

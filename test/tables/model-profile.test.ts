@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { kernels, onKernel } from "../../lib/arm64/sysreg-row.js";
-import { sysRegs } from "../../lib/arm64/sysregs.js";
+import { type SysRegName, sysRegs } from "../../lib/arm64/sysregs.js";
 import { features, promised } from "../../lib/model/a64/features.js";
 import { a64 } from "../../lib/model/a64/table.js";
-import { hostValue, madeUpClidr } from "../../lib/model/cpu/host.js";
+import { madeUpClidr } from "../../lib/model/host/host.js";
 import { todoCaps } from "../../lib/model/kvm/caps.js";
 import { CONTROL_BYTES, VM_BYTES, vcpuCells, vcpuLayout, vmCells, vmLayout } from "../../lib/model/layout.js";
 import { makeProfile, switchesOf } from "../../lib/model/profile.js";
@@ -34,7 +34,7 @@ describe("the table of the model's kernels", () => {
 
 describe("the model's CPU", () => {
   const profile = makeProfile();
-  const read = (name: string) => hostValue(profile, name as Parameters<typeof hostValue>[1]);
+  const read = (name: string) => profile.host.value(name as SysRegName);
 
   it("promises no instruction that the engine lacks", () => {
     const lacking = a64.filter((row) => row.run === null && row.needs.every((f) => promised(f as Feature, read)));

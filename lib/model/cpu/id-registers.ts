@@ -6,10 +6,11 @@ import { acceptsIdValue, decode, encode } from "../../arm64/fields.js";
 import { onKernel } from "../../arm64/sysreg-row.js";
 import { type SysRegName, sysRegByName, sysRegs } from "../../arm64/sysregs.js";
 import type { ErrnoName } from "../../uapi/errno.js";
+import { hasAarch32El0 } from "../host/host.js";
 import { VmCap, vmCells } from "../layout.js";
-import { Feature, type VcpuState } from "../vcpu-state.js";
+import { Feature } from "../vcpu-features.js";
+import type { VcpuState } from "../vcpu-state.js";
 import type { VmState } from "../vm-state.js";
-import { HAS_AARCH32_EL0, hostValue } from "./host.js";
 
 const PMU_IMP_DEF = 15;
 const PMU_V3 = 3;
@@ -18,10 +19,7 @@ const VIPT = 2;
 
 /** What an ID register may promise at most, given the features of the VM. */
 function limitOf(vm: VmState, name: SysRegName, features: number): bigint {
-  const value = hostValue(vm.profile, name);
-  if (name === "ID_AA64PFR0_EL1" && (features & Feature.sve) === 0) return encode(name, { SVE: 0 }, value);
-  if (name === "ID_AA64ZFR0_EL1" && (features & Feature.sve) === 0) return 0n;
-  return value;
+  return vm.profile.host.limit(name, features, (vm.peek("caps") & VmCap.mte) !== 0);
 }
 
 /** The cell of a register in the VM's state. */
@@ -57,7 +55,7 @@ export function setIdRegister(vcpu: VcpuState, name: SysRegName, value: bigint):
   const { kernel } = vcpu.vm.profile;
   const access = onKernel(row.access, kernel);
   const current = getIdRegister(vcpu, name);
-  if (access === "id32" && !HAS_AARCH32_EL0) return null;
+  if (access === "id32" && !hasAarch32El0(vcpu.vm.profile.host)) return null;
   if (access === "invariant") return value === current ? null : "EINVAL";
   if (access === "impid") return setImplementation(vcpu, name, value);
   const fixed = preFix(vcpu, name, value);
@@ -89,7 +87,7 @@ function setImplementation(vcpu: VcpuState, name: SysRegName, value: bigint): Er
 function preFix(vcpu: VcpuState, name: SysRegName, value: bigint): bigint | ErrnoName {
   const { profile } = vcpu.vm;
   const { switches } = profile;
-  const host = hostValue(profile, name);
+  const host = profile.host.value(name);
   switch (name) {
     case "ID_AA64PFR0_EL1": {
       const { EL0, EL1, MPAM } = decode(name, value).fields;
@@ -150,7 +148,7 @@ export function writableMasks(vm: VmState, masks: BigUint64Array): void {
   for (const row of sysRegs) {
     const index = featureIdIndex(row.encoding);
     const access = onKernel(row.access, kernel);
-    const reported = ["id", "impid", "clidr"].includes(access) || (access === "id32" && HAS_AARCH32_EL0);
+    const reported = ["id", "impid", "clidr"].includes(access) || (access === "id32" && hasAarch32El0(vm.profile.host));
     if (index >= 0 && reported) masks[index] = onKernel(row.userWritable, kernel);
   }
 }

@@ -6,7 +6,6 @@ import { Refused } from "../../errors.js";
 import { type CapName, caps } from "../../uapi/caps.js";
 import { PAGE_BYTES } from "../../uapi/constants.js";
 import type { ErrnoName } from "../../uapi/errno.js";
-import { BREAKPOINTS, PHYSICAL_BITS, WATCHPOINTS } from "../cpu/host.js";
 import { SLOTS, VCPUS, VmCap } from "../layout.js";
 import type { Profile } from "../profile.js";
 import { slotCount } from "../slots.js";
@@ -45,9 +44,9 @@ const rows: Partial<Record<CapName, Row>> = {
   COALESCED_MMIO: always(1), NR_MEMSLOTS: always(SLOTS), IRQ_ROUTING: always(4096),
   MANUAL_DIRTY_LOG_PROTECT2: always(3), SET_GUEST_DEBUG2: always(0x3_0003),
   NR_VCPUS: always(() => Math.min(availableParallelism(), VCPUS)), MAX_VCPUS: always(VCPUS), MAX_VCPU_ID: always(VCPUS),
-  ARM_VM_IPA_SIZE: always(PHYSICAL_BITS), ARM_INJECT_SERROR_ESR: always(1),
-  GUEST_DEBUG_HW_BPS: always(BREAKPOINTS), GUEST_DEBUG_HW_WPS: always(WATCHPOINTS),
-  ARM_SVE: always(({ profile }) => (profile.maxVq > 0 ? 1 : 0)),
+  ARM_VM_IPA_SIZE: always(({ profile }) => profile.host.ipaBits), ARM_INJECT_SERROR_ESR: always(1),
+  GUEST_DEBUG_HW_BPS: always(({ profile }) => profile.host.breakpoints), GUEST_DEBUG_HW_WPS: always(({ profile }) => profile.host.watchpoints),
+  ARM_SVE: always(({ profile }) => (profile.host.vectorLengths !== 0 ? 1 : 0)),
   DIRTY_LOG_RING_ACQ_REL: always(MOST_RING_BYTES, "6.12"), DIRTY_LOG_RING_WITH_BITMAP: always(1, "6.12"),
   COUNTER_OFFSET: always(1, "6.12"), USER_MEMORY2: always(1, "6.12"),
   ARM_SUPPORTED_REG_MASK_RANGES: always(1, "6.12"), ARM_SUPPORTED_BLOCK_SIZES: always(BLOCK_SIZES, "6.12"),

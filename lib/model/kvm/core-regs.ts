@@ -2,7 +2,8 @@
 
 import type { ErrnoName } from "../../uapi/errno.js";
 import { cells } from "../cpu/state.js";
-import { Feature, type VcpuState } from "../vcpu-state.js";
+import { Feature } from "../vcpu-features.js";
+import type { VcpuState } from "../vcpu-state.js";
 import type { RegisterId } from "./one-reg.js";
 
 // Where the members of struct kvm_regs begin, in words.

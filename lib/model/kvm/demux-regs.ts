@@ -2,7 +2,6 @@
 
 import { decode } from "../../arm64/fields.js";
 import type { ErrnoName } from "../../uapi/errno.js";
-import { HOST_CACHES, hostValue } from "../cpu/host.js";
 import type { VcpuState } from "../vcpu-state.js";
 import type { RegisterId } from "./one-reg.js";
 
@@ -12,13 +11,13 @@ const LINE_SIZE = 7;
 
 /** A cache whose geometry is made up: one set, one way, and the least line size that CTR_EL0 allows. */
 function madeUp(vcpu: VcpuState, csselr: number): number {
-  const { IminLine, DminLine } = decode("CTR_EL0", hostValue(vcpu.vm.profile, "CTR_EL0")).fields;
+  const { IminLine, DminLine } = decode("CTR_EL0", vcpu.vm.profile.host.value("CTR_EL0")).fields;
   return (csselr % 2 === 1 ? IminLine : DminLine) - 2;
 }
 
 /** The caches that a kernel lists: all, or those of the host. */
 export function cachesOf(vcpu: VcpuState): number[] {
-  if (!vcpu.vm.profile.switches.ccsidrFabricated) return [...HOST_CACHES.keys()];
+  if (!vcpu.vm.profile.switches.ccsidrFabricated) return [...vcpu.vm.profile.host.caches.keys()];
   return Array.from({ length: CSSELR_COUNT }, (_, n) => n);
 }
 
@@ -29,7 +28,7 @@ function csselrOf(vcpu: VcpuState, { index, bytes }: RegisterId): number {
 }
 
 function read(vcpu: VcpuState, csselr: number): number {
-  if (!vcpu.vm.profile.switches.ccsidrFabricated) return HOST_CACHES.get(csselr) ?? 0;
+  if (!vcpu.vm.profile.switches.ccsidrFabricated) return vcpu.vm.profile.host.caches.get(csselr) ?? 0;
   return vcpu.get("ccsidrSet") === 1 ? vcpu.get("ccsidr", csselr) : madeUp(vcpu, csselr);
 }
 

@@ -4,7 +4,8 @@ import { firmwareBitmaps } from "../../arm64/firmware-features.js";
 import type { Kernel } from "../../arm64/sysreg-row.js";
 import type { ErrnoName } from "../../uapi/errno.js";
 import { vmCells } from "../layout.js";
-import { Feature, type VcpuState } from "../vcpu-state.js";
+import { Feature } from "../vcpu-features.js";
+import type { VcpuState } from "../vcpu-state.js";
 import type { VmState } from "../vm-state.js";
 import type { RegisterId } from "./one-reg.js";
 

@@ -3,29 +3,24 @@
 import { Refused } from "../../errors.js";
 import { KVM_ARM_TARGET_GENERIC_V8, KVM_MP_STATE } from "../../uapi/constants.js";
 import { initIdRegisters, publishIdRegisters } from "../cpu/id-registers.js";
-import { Feature, type VcpuState } from "../vcpu-state.js";
+import { Feature } from "../vcpu-features.js";
+import type { VcpuState } from "../vcpu-state.js";
 import { resetVcpu } from "./reset.js";
-import { allLengths } from "./sve-regs.js";
 
 const SVE = 4;
 const FEATURE_WORDS = 7;
-
-/** The features that this host can give a vCPU. */
-function supported(vcpu: VcpuState): number {
-  return Feature.powerOff | Feature.psci02 | (vcpu.vm.profile.maxVq > 0 ? Feature.sve : 0);
-}
 
 export function init(vcpu: VcpuState, bytes: Uint8Array): void {
   const call = "KVM_ARM_VCPU_INIT";
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const words = Array.from({ length: FEATURE_WORDS }, (_, n) => view.getUint32(4 + 4 * n, true));
   const wanted = words[0]!;
-  const { switches, maxVq } = vcpu.vm.profile;
+  const { switches, host } = vcpu.vm.profile;
   if (view.getUint32(0, true) !== KVM_ARM_TARGET_GENERIC_V8) throw new Refused("EINVAL", call);
   if ((wanted & ~switches.vcpuFeatureBits) !== 0 || words.some((word, n) => n > 0 && word !== 0)) {
     throw new Refused("ENOENT", call);
   }
-  if ((wanted & ~supported(vcpu)) !== 0) throw new Refused("EINVAL", call);
+  if ((wanted & ~host.features) !== 0) throw new Refused("EINVAL", call);
   const compared = switches.powerOffIsNoFeature ? wanted & ~Feature.powerOff : wanted;
   const again = vcpu.get("initialised") === 1;
   if (again && vcpu.get("features") !== compared) throw new Refused("EINVAL", call);
@@ -34,11 +29,11 @@ export function init(vcpu: VcpuState, bytes: Uint8Array): void {
     const fixed = vm.get("features");
     if (switches.featuresAreVmWide && fixed !== -1 && fixed !== compared) throw new Refused("EINVAL", call);
     if (fixed === -1) vm.put("features", compared);
-    initIdRegisters(vm, switches.featuresAreVmWide ? compared : supported(vcpu));
+    initIdRegisters(vm, switches.featuresAreVmWide ? compared : host.features);
   });
   vcpu.put("features", compared);
   vcpu.put("initialised", 1);
-  if ((compared & Feature.sve) !== 0 && vcpu.get("finalized") === 0) vcpu.put("vls", allLengths(maxVq));
+  if ((compared & Feature.sve) !== 0 && vcpu.get("finalized") === 0) vcpu.put("vls", host.vectorLengths);
   resetVcpu(vcpu, again ? "again" : "first");
   publishIdRegisters(vcpu);
   vcpu.store("mpState", (wanted & Feature.powerOff) === 0 ? KVM_MP_STATE.RUNNABLE : KVM_MP_STATE.STOPPED);

@@ -2,8 +2,8 @@
 
 import { onKernel, UNKNOWN } from "../../arm64/sysreg-row.js";
 import { sysRegs } from "../../arm64/sysregs.js";
-import { hostValue, madeUpClidr } from "../cpu/host.js";
 import { cells, Pstate } from "../cpu/state.js";
+import { madeUpClidr } from "../host/host.js";
 import { vcpuCells } from "../layout.js";
 import type { VcpuState } from "../vcpu-state.js";
 
@@ -62,9 +62,9 @@ function resetValue(
     case "unknown-32":
       return UNKNOWN & 0xffff_ffffn;
     case "host":
-      return hostValue(vcpu.vm.profile, name);
+      return vcpu.vm.profile.host.value(name);
     case "clidr":
-      return which === "first" ? madeUpClidr(hostValue(vcpu.vm.profile, "CTR_EL0")) : null;
+      return which === "first" ? madeUpClidr(vcpu.vm.profile.host.value("CTR_EL0")) : null;
     default:
       // Registers of the PMU and of EL2, which no vCPU of this host has; MPIDR_EL1, see above.
       return null;

@@ -3,7 +3,8 @@
 import type { ErrnoName } from "../../uapi/errno.js";
 import { cells } from "../cpu/state.js";
 import { vcpuCells } from "../layout.js";
-import { Feature, type VcpuState } from "../vcpu-state.js";
+import { Feature } from "../vcpu-features.js";
+import type { VcpuState } from "../vcpu-state.js";
 import type { RegisterId } from "./one-reg.js";
 
 export const VLS_INDEX = 0xffff;
@@ -22,9 +23,6 @@ export const sveRegisters: readonly { index: number; bytes: number }[] = [
   ...Array.from({ length: 32 }, (_, n) => ({ index: n << 5, bytes: Z_BYTES })),
   ...Array.from({ length: P_COUNT }, (_, n) => ({ index: P_FIRST | (n << 5), bytes: P_BYTES })),
 ];
-
-/** Every length up to the largest: bit vq - 1. */
-export const allLengths = (maxVq: number): number => (1 << maxVq) - 1;
 
 /** Where a register lies in the vCPU's block. */
 interface Region {
@@ -84,8 +82,9 @@ function setLengths(vcpu: VcpuState, value: DataView): ErrnoName | null {
   if (vcpu.get("finalized") === 1) return "EPERM";
   const wanted = value.getUint32(0, true);
   for (let at = 4; at < VLS_BYTES; at += 4) if (value.getUint32(at, true) !== 0) return "EINVAL";
-  const largest = 32 - Math.clz32(wanted);
-  if (wanted === 0 || largest > vcpu.vm.profile.maxVq || wanted !== allLengths(largest)) return "EINVAL";
+  // All lengths of the host up to the longest that is wanted.
+  const upTo = 2 ** (32 - Math.clz32(wanted)) - 1;
+  if (wanted === 0 || wanted !== (vcpu.vm.profile.host.vectorLengths & upTo) >>> 0) return "EINVAL";
   vcpu.put("vls", wanted);
   return null;
 }

@@ -4,7 +4,6 @@ import { decode } from "../../arm64/fields.js";
 import { type AccessClass, type Kernel, kernels, onKernel } from "../../arm64/sysreg-row.js";
 import { type SysRegName, sysRegById, sysRegIndex } from "../../arm64/sysregs.js";
 import type { ErrnoName } from "../../uapi/errno.js";
-import { hostValue } from "../cpu/host.js";
 import { getIdRegister, setIdRegister } from "../cpu/id-registers.js";
 import { getTimer, setTimer } from "../cpu/timer.js";
 import type { VcpuState } from "../vcpu-state.js";
@@ -107,7 +106,7 @@ function write(vcpu: VcpuState, row: Row, value: bigint): ErrnoName | null {
 /** A host whose data caches need cleaning to the point of unification cannot have a guest that believes otherwise. */
 function clidrIsPossible(vcpu: VcpuState, clidr: bigint): boolean {
   if ((clidr & CLIDR_RES0) !== 0n) return false;
-  const idc = decode("CTR_EL0", hostValue(vcpu.vm.profile, "CTR_EL0")).fields.IDC === 1;
+  const idc = decode("CTR_EL0", vcpu.vm.profile.host.value("CTR_EL0")).fields.IDC === 1;
   const level = (lsb: bigint) => (clidr >> lsb) & 7n;
   const claims = level(24n) === 0n || (level(21n) === 0n && level(27n) === 0n);
   return idc || !claims;

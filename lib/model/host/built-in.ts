@@ -1,10 +1,11 @@
-// The CPU of the host that the model plays: what "max" is. An ID register promises what the instruction table has,
+// The host that the model is without a choice: the richest that it really implements. An ID register promises what the instruction table has,
 // nothing more; with SVE asked for, it promises FP, AdvSIMD and SVE for the sake of their ABI.
 
-import { decode, encode, type FieldedName, type FieldValues } from "../../arm64/fields.js";
+import { encode, type FieldedName, type FieldValues } from "../../arm64/fields.js";
 import type { SysRegName } from "../../arm64/sysregs.js";
-import type { Profile } from "../profile.js";
-import { COUNTER_HZ } from "./timer.js";
+import { COUNTER_HZ } from "../cpu/timer.js";
+import { Feature } from "../vcpu-features.js";
+import type { Host } from "./host.js";
 
 /** Implementer 0 is reserved for software: no real CPU is claimed to be here. */
 const MIDR = 0x000f_a640n;
@@ -13,14 +14,14 @@ const MIDR = 0x000f_a640n;
 const CLIDR = 0x0a20_0023n;
 
 /** Two breakpoints and two watchpoints: the least that the architecture allows. */
-export const BREAKPOINTS = 2;
-export const WATCHPOINTS = 2;
+const BREAKPOINTS = 2;
+const WATCHPOINTS = 2;
 
 /** Bit 31 of CTR_EL0 is RES1. */
 const CTR_RES1 = 1n << 31n;
 
 /** Size of the physical address space, and its code in ID_AA64MMFR0_EL1.PARange. */
-export const PHYSICAL_BITS = 48;
+const PHYSICAL_BITS = 48;
 const PARANGE_48 = 5;
 
 type Values = Readonly<Partial<Record<SysRegName, bigint>>>;
@@ -47,7 +48,7 @@ const integer: Values = {
 };
 
 /** CCSIDR_EL1 of the host's caches by CSSELR_EL1: 32 KiB and 32 KiB of 4 ways, 256 KiB of 8 ways, lines of 64 bytes. */
-export const HOST_CACHES: ReadonlyMap<number, number> = new Map([
+const CACHES: ReadonlyMap<number, number> = new Map([
   [0, 0x000f_e01a],
   [1, 0x000f_e01a],
   [2, 0x003f_e03a],
@@ -58,25 +59,26 @@ const withSve: Values = {
   ...fields("ID_AA64PFR0_EL1", { EL0: 1, EL1: 1, EL2: 1, FP: 1, AdvSIMD: 1, SVE: 1, RAS: 1, DIT: 1, CSV2: 1, CSV3: 1 }),
 };
 
-/** What a register of the host reads as; 0n where nothing is said. */
-export function hostValue(profile: Profile, register: SysRegName): bigint {
-  return (profile.maxVq > 0 ? withSve : integer)[register] ?? 0n;
-}
-
-/** Whether EL0 can run AArch32. */
-export const HAS_AARCH32_EL0 = decode("ID_AA64PFR0_EL1", integer.ID_AA64PFR0_EL1!).fields.EL0 === 2;
-
-const INSTRUCTION = 1n;
-const DATA = 2n;
-const UNIFIED = 4n;
-
-/** The cache hierarchy that KVM makes up from CTR_EL0 (DDI 0487 D24.2.28, CLIDR_EL1). */
-export function madeUpClidr(ctr: bigint): bigint {
-  const { IDC, DIC } = decode("CTR_EL0", ctr).fields;
-  const needsClean = IDC === 0;
-  const needsInvalidate = DIC === 0;
-  const coherent = needsClean || !needsInvalidate ? 1n : 2n;
-  let clidr = coherent << 24n;
-  clidr |= needsClean ? DATA | (1n << 27n) | (1n << 21n) : UNIFIED << (3n * (coherent - 1n));
-  return needsInvalidate ? clidr | INSTRUCTION : clidr;
+/** `maxVq`: the longest SVE vector in quadwords, 0 for none. */
+export function builtInHost(maxVq: number): Host {
+  const values = maxVq > 0 ? withSve : integer;
+  const value = (register: SysRegName) => values[register] ?? 0n;
+  return {
+    value,
+    limit(register, features) {
+      if ((features & Feature.sve) !== 0) return value(register);
+      if (register === "ID_AA64PFR0_EL1") return encode(register, { SVE: 0 }, value(register));
+      return register === "ID_AA64ZFR0_EL1" ? 0n : value(register);
+    },
+    features: Feature.powerOff | Feature.psci02 | (maxVq > 0 ? Feature.sve : 0),
+    vectorLengths: (1 << maxVq) - 1,
+    mte: false,
+    stolenTime: false,
+    breakpoints: BREAKPOINTS,
+    watchpoints: WATCHPOINTS,
+    ipaBits: PHYSICAL_BITS,
+    caches: CACHES,
+    gic: null,
+    pmu: null,
+  };
 }
