@@ -4,6 +4,7 @@
 import type { Kernel } from "../arm64/sysreg-row.js";
 import { builtInHost } from "./host/built-in.js";
 import type { Host } from "./host/host.js";
+import { servedPart } from "./served.js";
 
 export interface ModelOptions {
   /** Whose ABI to answer with; the newest by default. */
@@ -120,5 +121,5 @@ export function makeProfile(options: ModelOptions = {}): Profile {
       `model.memoryBytes must be an integer from ${16 * 2 ** 20} to ${MOST_MEMORY}, got ${String(memoryBytes)}`,
     );
   }
-  return { kernel, host: builtInHost(maxVq), memoryBytes, switches: switchesOf(kernel), options };
+  return { kernel, host: servedPart(builtInHost(maxVq)), memoryBytes, switches: switchesOf(kernel), options };
 }

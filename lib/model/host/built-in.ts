@@ -1,9 +1,11 @@
 // The host that the model is without a choice: the richest that it really implements. An ID register promises what the instruction table has,
 // nothing more; with SVE asked for, it promises FP, AdvSIMD and SVE for the sake of their ABI.
 
+import { availableParallelism } from "node:os";
 import { encode, type FieldedName, type FieldValues } from "../../arm64/fields.js";
 import type { SysRegName } from "../../arm64/sysregs.js";
 import { COUNTER_HZ } from "../cpu/timer.js";
+import { VCPUS } from "../layout.js";
 import { Feature } from "../vcpu-features.js";
 import type { Host } from "./host.js";
 
@@ -23,6 +25,9 @@ const CTR_RES1 = 1n << 31n;
 /** Size of the physical address space, and its code in ID_AA64MMFR0_EL1.PARange. */
 const PHYSICAL_BITS = 48;
 const PARANGE_48 = 5;
+
+/** Stage 2 block sizes of a host with 4 KiB pages: 4 KiB, 2 MiB, 1 GiB. */
+const BLOCK_SIZES = 0x4020_1000;
 
 type Values = Readonly<Partial<Record<SysRegName, bigint>>>;
 
@@ -77,6 +82,11 @@ export function builtInHost(maxVq: number): Host {
     breakpoints: BREAKPOINTS,
     watchpoints: WATCHPOINTS,
     ipaBits: PHYSICAL_BITS,
+    cpus: Math.min(availableParallelism(), VCPUS),
+    maxVcpus: VCPUS,
+    serrorEsr: true,
+    blockSizes: BLOCK_SIZES,
+    cacheablePfnmap: false,
     caches: CACHES,
     gic: null,
     pmu: null,

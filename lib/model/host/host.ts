@@ -24,6 +24,7 @@ export interface PmuHost {
   readonly types: readonly number[];
 }
 
+/** What a captured or a built-in machine says; the model asks the part of it that it serves (lib/model/served.ts). */
 export interface Host {
   /** A register of the host, as KVM sanitises it for guests; 0n where nothing is said. */
   value(register: SysRegName): bigint;
@@ -44,6 +45,15 @@ export interface Host {
   readonly watchpoints: number;
   /** KVM_CAP_ARM_VM_IPA_SIZE. */
   readonly ipaBits: number;
+  /** KVM_CAP_NR_VCPUS and KVM_CAP_MAX_VCPUS, as /dev/kvm answers them. */
+  readonly cpus: number;
+  readonly maxVcpus: number;
+  /** KVM_CAP_ARM_INJECT_SERROR_ESR: the CPU has RAS. */
+  readonly serrorEsr: boolean;
+  /** KVM_CAP_ARM_SUPPORTED_BLOCK_SIZES, for kernels that have it. */
+  readonly blockSizes: number;
+  /** KVM_CAP_ARM_CACHEABLE_PFNMAP_SUPPORTED on a VM. */
+  readonly cacheablePfnmap: boolean;
   /** CCSIDR_EL1 by CSSELR_EL1, for kernels that show the hardware's. */
   readonly caches: ReadonlyMap<number, number>;
   /** null: no GIC that can be virtualised. */

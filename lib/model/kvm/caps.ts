@@ -1,12 +1,12 @@
 // KVM_CHECK_EXTENSION and KVM_ENABLE_CAP: Documentation/virt/kvm/api.rst 4.4, 4.37, 6, 7.
 
-import { availableParallelism } from "node:os";
 import type { Kernel } from "../../arm64/sysreg-row.js";
 import { Refused } from "../../errors.js";
 import { type CapName, caps } from "../../uapi/caps.js";
 import { PAGE_BYTES } from "../../uapi/constants.js";
 import type { ErrnoName } from "../../uapi/errno.js";
-import { SLOTS, VCPUS, VmCap } from "../layout.js";
+import type { Host } from "../host/host.js";
+import { SLOTS, VmCap } from "../layout.js";
 import type { Profile } from "../profile.js";
 import { slotCount } from "../slots.js";
 import type { VmState } from "../vm-state.js";
@@ -27,8 +27,11 @@ interface Row {
 
 const always = (value: Answer, since: Kernel = "6.1"): Row => ({ value, since });
 
-/** Stage 2 block sizes of a host with 4 KiB pages: 4 KiB, 2 MiB, 1 GiB. */
-const BLOCK_SIZES = 0x4020_1000;
+/** What the machine decides. */
+const hosts =
+  (answer: (host: Host) => number | boolean): Answer =>
+  ({ profile }) =>
+    Number(answer(profile.host));
 
 // biome-ignore format: table
 const rows: Partial<Record<CapName, Row>> = {
@@ -43,15 +46,16 @@ const rows: Partial<Record<CapName, Row>> = {
   SYSTEM_EVENT_DATA: always(1), ARM_SYSTEM_SUSPEND: always(1),
   COALESCED_MMIO: always(1), NR_MEMSLOTS: always(SLOTS), IRQ_ROUTING: always(4096),
   MANUAL_DIRTY_LOG_PROTECT2: always(3), SET_GUEST_DEBUG2: always(0x3_0003),
-  NR_VCPUS: always(() => Math.min(availableParallelism(), VCPUS)), MAX_VCPUS: always(VCPUS), MAX_VCPU_ID: always(VCPUS),
-  ARM_VM_IPA_SIZE: always(({ profile }) => profile.host.ipaBits), ARM_INJECT_SERROR_ESR: always(1),
-  GUEST_DEBUG_HW_BPS: always(({ profile }) => profile.host.breakpoints), GUEST_DEBUG_HW_WPS: always(({ profile }) => profile.host.watchpoints),
-  ARM_SVE: always(({ profile }) => (profile.host.vectorLengths !== 0 ? 1 : 0)),
+  NR_VCPUS: always(hosts((h) => h.cpus)), MAX_VCPUS: always(hosts((h) => h.maxVcpus)),
+  MAX_VCPU_ID: always(hosts((h) => h.maxVcpus)), ARM_VM_IPA_SIZE: always(hosts((h) => h.ipaBits)),
+  ARM_INJECT_SERROR_ESR: always(hosts((h) => h.serrorEsr)), ARM_SVE: always(hosts((h) => h.vectorLengths !== 0)),
+  GUEST_DEBUG_HW_BPS: always(hosts((h) => h.breakpoints)), GUEST_DEBUG_HW_WPS: always(hosts((h) => h.watchpoints)),
   DIRTY_LOG_RING_ACQ_REL: always(MOST_RING_BYTES, "6.12"), DIRTY_LOG_RING_WITH_BITMAP: always(1, "6.12"),
   COUNTER_OFFSET: always(1, "6.12"), USER_MEMORY2: always(1, "6.12"),
-  ARM_SUPPORTED_REG_MASK_RANGES: always(1, "6.12"), ARM_SUPPORTED_BLOCK_SIZES: always(BLOCK_SIZES, "6.12"),
+  ARM_SUPPORTED_REG_MASK_RANGES: always(1, "6.12"), ARM_SUPPORTED_BLOCK_SIZES: always(hosts((h) => h.blockSizes), "6.12"),
   ARM_EAGER_SPLIT_CHUNK_SIZE: always(({ vm }) => vm?.get("splitChunk") ?? 0, "6.12"),
   ARM_WRITABLE_IMP_ID_REGS: always(1, "7.2"), ARM_SEA_TO_USER: always(1, "7.2"),
+  ARM_CACHEABLE_PFNMAP_SUPPORTED: always(hosts((h) => h.cacheablePfnmap), "7.2"),
 };
 
 /** What a kernel offers whatever its host and the model does not have yet: it answers 0, so that who asks first fares well. */
@@ -110,7 +114,8 @@ const enable: Partial<Record<CapName, Enable>> = {
     vm.get("vcpuCount") === 0 && setCap(VmCap.writableImp)(vm, new DataView(new ArrayBuffer(0))),
   ARM_EAGER_SPLIT_CHUNK_SIZE: (vm, args) => {
     const bytes = arg0(args);
-    const possible = bytes === 0n || (bytes === (bytes & -bytes) && (BigInt(BLOCK_SIZES) & bytes) !== 0n);
+    const possible =
+      bytes === 0n || (bytes === (bytes & -bytes) && (BigInt(vm.profile.host.blockSizes) & bytes) !== 0n);
     if (slotCount(vm) > 0 || !possible) return false;
     vm.put("splitChunk", Number(bytes));
     return true;
