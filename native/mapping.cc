@@ -1,5 +1,6 @@
 #include "mapping.h"
 
+#include <errno.h>
 #include <sys/mman.h>
 
 Mapped::~Mapped() {
@@ -10,6 +11,14 @@ Mapped::~Mapped() {
 void Mapped::Blank() {
   // SAFETY: MAP_FIXED over our own mapping only: it replaces exactly the pages that this object owns.
   mmap(address, mapped_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+}
+
+bool Mapped::Touchable() const {
+#ifndef MADV_POPULATE_READ  // Linux 5.14
+  constexpr int MADV_POPULATE_READ = 22;
+#endif
+  // SAFETY: it touches a page of our own mapping, and where it cannot it says so. Kernels before say EINVAL.
+  return madvise(address, 1, MADV_POPULATE_READ) == 0 || errno != EFAULT;
 }
 
 Ref<Mapped> Map(int fd, uint64_t offset, uint64_t bytes, uint64_t granule, int protection, int flags) {

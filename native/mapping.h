@@ -11,6 +11,8 @@ struct Mapped : public Counted {
   ~Mapped() override;
   // Puts zeros in place of what was mapped, so that views stay valid but the descriptor behind them is let go.
   void Blank();
+  // False where touching the first page would be SIGBUS.
+  bool Touchable() const;
 
   uint8_t* const address;
   const uint64_t bytes;

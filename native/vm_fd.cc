@@ -52,7 +52,9 @@ napi_value MapMemory(VmFd&, Call& call) {
   if ((huge_bytes & (huge_bytes - 1)) != 0) return call.Slip<Napi::RangeError>("pageBytes must be a power of two");
   if (huge_bytes > 0) flags |= MAP_HUGETLB | (__builtin_ctzll(huge_bytes) << MAP_HUGE_SHIFT);
   const Ref<Mapped> mapped = Map(fd, offset, bytes, huge_bytes > 0 ? huge_bytes : PageBytes(), protection, flags);
-  return mapped ? MakeMapping(call, mapped) : call.Refuse(errno);
+  if (!mapped) return call.Refuse(errno);
+  if (fd >= 0 && !mapped->Touchable()) return call.Refuse(EFAULT);
+  return MakeMapping(call, mapped);
 }
 
 // Both versions of the ioctl; the first 32 bytes of the newer structure are the older one.

@@ -1,6 +1,6 @@
 /// <reference lib="es2024.sharedmemory" />
 // The model's eventfd(2): 64-bit counters in one shared buffer of the system descriptor, so that a vCPU in a Worker
-// signals what the main thread waits for.
+// signals what the main thread waits for. The numbers of other descriptors come from the same table.
 
 import type { EventFd } from "../backend.js";
 import { Refused } from "../errors.js";
@@ -12,9 +12,10 @@ const MOST = 0xffff_ffff_ffff_fffen;
 /** A pending wait must keep the process alive, as a polled descriptor would; the period itself does not matter. */
 const KEEP_ALIVE_MS = 60_000;
 
-// A cell: words 0 references (the owner's, and those of irqfds and ioeventfds), 1 generation of changes, 2 open; the
-// counter is the second 64-bit word after them. Four words and a counter: 32 bytes.
+// A cell: words 0 references (the owner's, and those of irqfds and ioeventfds), 1 generation of changes, 2 what the
+// descriptor is; the counter is the second 64-bit word after them. Four words and a counter: 32 bytes.
 const WORDS = 8;
+const Kind = { closed: 0, eventFd: 1, other: 2 } as const;
 
 export class EventFds {
   readonly shared: SharedArrayBuffer;
@@ -28,19 +29,47 @@ export class EventFds {
   }
 
   create(initial: number): EventFd {
-    for (let n = 0; n < CELLS; n++) {
-      if (Atomics.compareExchange(this.#words, n * WORDS, 0, 1) !== 0) continue;
-      Atomics.store(this.#counters, n * 4 + 2, BigInt(initial));
-      Atomics.store(this.#words, n * WORDS + 2, 1);
-      return new ModelEventFd(this, n + FIRST_FD);
-    }
-    throw new Refused("EMFILE", "eventfd");
+    const n = this.#take("eventfd");
+    Atomics.store(this.#counters, n * 4 + 2, BigInt(initial));
+    Atomics.store(this.#words, n * WORDS + 2, Kind.eventFd);
+    return new ModelEventFd(this, n + FIRST_FD);
+  }
+
+  /** A number for a descriptor that is no eventfd; `releaseNumber` gives it back. */
+  takeNumber(call: string): number {
+    const n = this.#take(call);
+    Atomics.store(this.#words, n * WORDS + 2, Kind.other);
+    return n + FIRST_FD;
+  }
+  releaseNumber(fd: number): void {
+    Atomics.store(this.#words, (fd - FIRST_FD) * WORDS + 2, Kind.closed);
+    this.release(fd);
+  }
+
+  #take(call: string): number {
+    for (let n = 0; n < CELLS; n++) if (Atomics.compareExchange(this.#words, n * WORDS, 0, 1) === 0) return n;
+    throw new Refused("EMFILE", call);
   }
 
   /** Whether a number is that of an open eventfd. */
   isOpen(fd: number): boolean {
+    return this.#kind(fd) === Kind.eventFd;
+  }
+
+  /** Whether a number is that of any open descriptor. */
+  isDescriptor(fd: number): boolean {
+    return this.#kind(fd) !== Kind.closed;
+  }
+
+  /** What every ioctl asks that is given an eventfd: EBADF where nothing is open, EINVAL where it is something else. */
+  check(fd: number, call: string): void {
+    if (!this.isOpen(fd)) throw new Refused(this.isDescriptor(fd) ? "EINVAL" : "EBADF", call);
+  }
+
+  #kind(fd: number): number {
     const n = fd - FIRST_FD;
-    return n >= 0 && n < CELLS && Atomics.load(this.#words, n * WORDS + 2) === 1;
+    if (n >= 0) return n < CELLS ? Atomics.load(this.#words, n * WORDS + 2) : Kind.closed;
+    return fd >= 0 ? Kind.other : Kind.closed;
   }
 
   /** Keeps an eventfd alive beyond its owner's close. */

@@ -9,6 +9,8 @@ export const VCPUS = 512;
 export const BUS_DEVICES = 1000;
 export const IOEVENTFDS = 4096;
 export const SMCCC_FILTERS = 1024;
+/** guest_memfds of a VM; as many as a process may usually have open. */
+export const GUEST_MEMFDS = 1024;
 export const ALLOCATIONS = 65536;
 export const EXTENTS = 4096;
 
@@ -39,6 +41,8 @@ const table = [
   ["zones", 2 * BUS_DEVICES, "address; bytes, pio (words)"],
   ["ioeventCount", 1, "ioeventfds"],
   ["ioevents", 4 * IOEVENTFDS, "address; datamatch; len, flags (words); eventfd"],
+  ["guestMemfdCount", 1, "guest_memfds"],
+  ["guestMemfds", 3 * GUEST_MEMFDS, "bytes; descriptor, flags (words); allocation + 1"],
   ["pairLock", 1, "lock of 128-bit accesses"],
   ["slotGeneration", 1, "changes whenever the slots do"],
   ["slotCount", 1, "slots in use"],

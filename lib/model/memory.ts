@@ -6,6 +6,8 @@ import { Refused } from "../errors.js";
 import { PAGE_BYTES } from "../uapi/constants.js";
 import type { ErrnoName } from "../uapi/errno.js";
 import { errnos } from "../uapi/errno.js";
+import type { EventFds } from "./eventfd.js";
+import { findGuestMemfd, guestMemfdAllocation, guestMemfdBytes, guestMemfdHas } from "./guest-memfd.js";
 import type { VmState } from "./vm-state.js";
 
 export class ModelMapping implements Mapping {
@@ -16,10 +18,11 @@ export class ModelMapping implements Mapping {
   readonly readonly: number;
   #bytes: number;
 
-  constructor(vm: VmState, allocation: number, bytes: number, readonly: number) {
+  /** `from`: where in the allocation the mapping begins. */
+  constructor(vm: VmState, allocation: number, bytes: number, readonly: number, from = 0) {
     this.vm = vm;
     this.allocation = allocation;
-    this.offset = vm.allocationOffset(allocation);
+    this.offset = vm.allocationOffset(allocation) + from;
     this.readonly = readonly;
     this.#bytes = bytes;
   }
@@ -41,15 +44,35 @@ export class ModelMapping implements Mapping {
 }
 
 /** Pages for memory slots. A private file mapping is a copy of the file. */
-export function map(vm: VmState, request: MappingRequest): ModelMapping {
+export function map(vm: VmState, fds: EventFds, request: MappingRequest): ModelMapping {
   const { bytes } = request;
   if (!Number.isSafeInteger(bytes) || bytes <= 0 || bytes % PAGE_BYTES !== 0) {
     throw new RangeError(`map: bytes must be a positive multiple of ${PAGE_BYTES}, got ${bytes}`);
   }
-  if (request.kind === "guest-memfd") throw new Refused("EBADF", "mmap");
+  if (request.kind === "guest-memfd") return mapGuestMemfd(vm, fds, request);
   if (request.kind !== "file") return new ModelMapping(vm, allocate(vm, bytes), bytes, 0);
   if (request.shared && request.writable) throw new Refused("EOPNOTSUPP", "mmap");
   return mapFile(vm, bytes, request);
+}
+
+/** A guest_memfd's own bytes, which every mapping and every slot of it shares. */
+function mapGuestMemfd(
+  vm: VmState,
+  fds: EventFds,
+  { fd, offset, bytes }: Extract<MappingRequest, { kind: "guest-memfd" }>,
+): ModelMapping {
+  const memfd = findGuestMemfd(vm, fd);
+  if (memfd === null) throw new Refused(fds.isDescriptor(fd) ? "EINVAL" : "EBADF", "mmap");
+  const inside = Number.isSafeInteger(offset) && offset >= 0 && BigInt(offset + bytes) <= guestMemfdBytes(vm, memfd);
+  if (!inside || offset % PAGE_BYTES !== 0) throw new Refused("EINVAL", "mmap");
+  if (!guestMemfdHas(vm, memfd, "MMAP")) throw new Refused("ENODEV", "mmap");
+  // What nobody has shared yet can be mapped, but whoever looks gets SIGBUS.
+  if (!guestMemfdHas(vm, memfd, "INIT_SHARED")) throw new Refused("EFAULT", "mmap");
+  return vm.locked(() => {
+    const allocation = guestMemfdAllocation(vm, memfd, "mmap");
+    vm.retain(allocation);
+    return new ModelMapping(vm, allocation, bytes, 0, offset);
+  });
 }
 
 const allocate = (vm: VmState, bytes: number) => vm.locked(() => vm.allocate(bytes, "mmap"));

@@ -33,6 +33,8 @@ const table = {
   machineTypeBits:             [ 0xffn,       0xffn,       0x8000_00ffn ],
   /** KVM_SET_USER_MEMORY_REGION2 exists. */
   memoryRegion2:               [ false,       true,        true        ],
+  /** KVM_CREATE_GUEST_MEMFD and KVM_MEM_GUEST_MEMFD exist. */
+  guestMemfd:                  [ false,       false,       true        ],
   /** The VM descriptor has device attributes (the SMCCC filter). */
   vmAttributes:                [ false,       true,        true        ],
   /** The SMCCC filter says EINVAL to an empty range before it looks at anything else. */

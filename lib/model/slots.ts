@@ -3,6 +3,8 @@
 
 import { Refused } from "../errors.js";
 import { KVM_MEM, PAGE_BYTES } from "../uapi/constants.js";
+import type { EventFds } from "./eventfd.js";
+import { bindable } from "./guest-memfd.js";
 import { SLOTS, VmCap, vmCells } from "./layout.js";
 import type { VmState } from "./vm-state.js";
 
@@ -23,6 +25,8 @@ export interface Region {
   readonly allocation: number | null;
   /** The guest's writes cannot reach the host's memory. */
   readonly hostReadonly: number;
+  /** KVM_MEM_GUEST_MEMFD: the memory that is the slot's instead. */
+  readonly guestMemfd: { readonly fd: number; readonly offset: bigint } | null;
 }
 
 // The cells of a slot: 0 flags + 1 (0: unused), allocation · 1 guest address · 2 bytes · 3 host offset ·
@@ -31,10 +35,12 @@ const cell = (slot: number, n: number) => vmCells.slots + 6 * slot + n;
 const word = (slot: number, n: number, half = 0) => cell(slot, n) * 2 + half;
 
 /** KVM_SET_USER_MEMORY_REGION from where its flags are known to be good. Inside `locked`. */
-export function setRegion(vm: VmState, region: Region, call: string): void {
-  const { slot, flags, guestAddress, bytes, hostOffset } = region;
+export function setRegion(vm: VmState, fds: EventFds, region: Region, call: string): void {
+  const { slot, flags, guestAddress, bytes, hostOffset, guestMemfd } = region;
   const id = slot & 0xffff;
   if (bytes % PAGE !== 0n || guestAddress % PAGE !== 0n || hostOffset % PAGE !== 0n) throw new Refused("EINVAL", call);
+  if (guestMemfd !== null && (guestMemfd.offset % PAGE !== 0n || guestMemfd.offset + bytes >= 1n << 64n))
+    throw new Refused("EINVAL", call);
   if (slot >>> 16 !== 0 || id >= SLOTS) throw new Refused("EINVAL", call);
   if (guestAddress + bytes >= 1n << 64n || bytes / PAGE > MOST_PAGES) throw new Refused("EINVAL", call);
   const used = vm.words[word(id, 0)]! !== 0;
@@ -45,26 +51,58 @@ export function setRegion(vm: VmState, region: Region, call: string): void {
   }
   if (used) {
     const before = vm.words[word(id, 0)]! - 1;
+    // A slot with guest_memfd can only be deleted, and none becomes one.
+    if (((before | flags) & KVM_MEM.GUEST_MEMFD) !== 0) throw new Refused("EINVAL", call);
     const same = vm.quads[cell(id, 3)] === hostOffset && vm.quads[cell(id, 2)] === bytes;
     if (!same || ((flags ^ before) & KVM_MEM.READONLY) !== 0) throw new Refused("EINVAL", call);
     const moves = vm.quads[cell(id, 1)] !== guestAddress;
     if (!moves && flags === before) return;
     if (moves && overlaps(vm, guestAddress, bytes, id)) throw new Refused("EEXIST", call);
   } else if (overlaps(vm, guestAddress, bytes, -1)) throw new Refused("EEXIST", call);
+  const part = guestMemfd === null ? null : bind(vm, fds, { ...guestMemfd, bytes }, call);
   if (guestAddress + bytes > 1n << BigInt(vm.get("ipaBits"))) throw new Refused("EFAULT", call);
+  // Arm has no memory that is private to the guest: what userspace cannot map is no slot. Nor does it keep tags.
+  if (part !== null && (!part.mappable || (vm.peek("caps") & VmCap.mte) !== 0)) throw new Refused("EINVAL", call);
   prepareDirtyLog(vm, id, flags, bytes, call);
   if (used) removeFromOrder(vm, id);
   else {
-    vm.retain(region.allocation!);
-    vm.words[word(id, 0, 1)] = region.allocation!;
+    const { allocation, hostOffset } = part ?? region;
+    vm.retain(allocation!);
+    vm.words[word(id, 0, 1)] = allocation!;
     vm.quads[cell(id, 2)] = bytes;
     vm.quads[cell(id, 3)] = hostOffset;
-    vm.words[word(id, 5)] = region.hostReadonly;
+    vm.words[word(id, 5)] = part === null ? region.hostReadonly : 0;
   }
   vm.words[word(id, 0)] = flags + 1;
   vm.quads[cell(id, 1)] = guestAddress;
   insertIntoOrder(vm, id);
   vm.add("slotGeneration", 1);
+}
+
+/** The part of a guest_memfd that becomes a slot. EEXIST: it is in another one already. */
+function bind(
+  vm: VmState,
+  fds: EventFds,
+  asked: { readonly fd: number; readonly offset: bigint; readonly bytes: bigint },
+  call: string,
+) {
+  const part = bindable(vm, fds, asked, call);
+  for (let i = 0; i < vm.get("slotCount"); i++) {
+    const id = vm.words[orderAt(i)]!;
+    const first = vm.quads[cell(id, 3)]!;
+    const apart = first >= part.hostOffset + asked.bytes || part.hostOffset >= first + vm.quads[cell(id, 2)]!;
+    if (isGuestMemfd(vm, id) && !apart) throw new Refused("EEXIST", call);
+  }
+  return part;
+}
+
+const isGuestMemfd = (vm: VmState, id: number) => ((vm.words[word(id, 0)]! - 1) & KVM_MEM.GUEST_MEMFD) !== 0;
+
+/** Whether a slot has guest_memfd: such a VM gets no memory tags. */
+export function hasGuestMemfdSlot(vm: VmState): boolean {
+  return Array.from({ length: vm.get("slotCount") }, (_, i) => vm.words[orderAt(i)]!).some((id) =>
+    isGuestMemfd(vm, id),
+  );
 }
 
 /** The slots that exist, for the checks of other ioctls. */

@@ -9,7 +9,7 @@ export interface TodoRow {
 }
 
 const verbs: readonly TodoRow[] = [
-  { what: "KVM_CREATE_GUEST_MEMFD, KVM_MEM_GUEST_MEMFD", answers: "EINVAL, as a kernel without it; mmap: EBADF" },
+  { what: "mapping of a guest_memfd through another VM than its own", answers: "EINVAL" },
   { what: "KVM_DEV_TYPE_VFIO", answers: "ENODEV" },
   { what: "vGICv2, vGICv3, ITS, vGICv5", answers: "ENODEV, ENXIO: a host without a GIC that can be virtualised" },
   {

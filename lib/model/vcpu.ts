@@ -4,6 +4,7 @@
 import type { Handle, VcpuFd } from "../backend.js";
 import { Refused } from "../errors.js";
 import { KVM_GUESTDBG, KVM_MP_STATE } from "../uapi/constants.js";
+import { letGo } from "./descriptors.js";
 import type { EventFds } from "./eventfd.js";
 import { handleOf } from "./handle.js";
 import { ringBytes } from "./kvm/dirty-ring.js";
@@ -227,7 +228,7 @@ export class ModelVcpu implements VcpuFd {
   close(): void {
     if (this.#vcpu === null) return;
     if (this.#vcpu.peek("busy") === Busy.running) throw new Refused("EBUSY", "close");
-    this.#vcpu.vm.add("open", -1);
+    letGo(this.#vcpu.vm, this.#eventFds);
     this.#vcpu = null;
     this.#runner = undefined;
   }

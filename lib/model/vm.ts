@@ -6,7 +6,9 @@ import { KVM_ARM_IRQ_TYPE, KVM_ARM_TARGET_GENERIC_V8, KVM_ARM_VM_SMCCC, KVM_MEM 
 import { writableMasks } from "./cpu/id-registers.js";
 import { addFilter, FILTER_BYTES } from "./cpu/smccc-filter.js";
 import { fixCounterOffset, rebaseCounters } from "./cpu/timer.js";
+import { letGo } from "./descriptors.js";
 import type { EventFds } from "./eventfd.js";
+import { createGuestMemfd } from "./guest-memfd.js";
 import { handleOf } from "./handle.js";
 import { copyRing, ioeventfd, irqfd, registerZone, unregisterZone } from "./kvm/buses.js";
 import { checkExtension, enableCap } from "./kvm/caps.js";
@@ -34,6 +36,7 @@ interface AskedRegion {
   readonly bytes: bigint;
   readonly mapping: Mapping | null;
   readonly offset: bigint;
+  readonly guestMemfd: { readonly fd: number; readonly offset: bigint } | null;
 }
 
 export class ModelVm implements VmFd {
@@ -92,7 +95,7 @@ export class ModelVm implements VmFd {
 
   map(request: MappingRequest): Mapping {
     const vm = this.#open("mmap");
-    return map(vm, request);
+    return map(vm, this.#eventFds, request);
   }
 
   setUserMemoryRegion(
@@ -103,7 +106,9 @@ export class ModelVm implements VmFd {
     mapping: Mapping | null,
     offset: bigint,
   ): void {
-    this.#setRegion("KVM_SET_USER_MEMORY_REGION", { slot, flags, guestAddress, bytes, mapping, offset });
+    const possible = KVM_MEM.LOG_DIRTY_PAGES | KVM_MEM.READONLY;
+    const asked = { slot, flags, guestAddress, bytes, mapping, offset, guestMemfd: null };
+    this.#setRegion("KVM_SET_USER_MEMORY_REGION", possible, asked);
   }
 
   setUserMemoryRegion2(
@@ -113,26 +118,33 @@ export class ModelVm implements VmFd {
     bytes: bigint,
     mapping: Mapping | null,
     offset: bigint,
+    fd: number,
+    memfdOffset: bigint,
   ): void {
     const call = "KVM_SET_USER_MEMORY_REGION2";
-    this.#has("memoryRegion2", call);
-    this.#setRegion(call, { slot, flags, guestAddress, bytes, mapping, offset });
+    const { guestMemfd: exists } = this.#has("memoryRegion2", call).profile.switches;
+    const wanted = exists && (flags & KVM_MEM.GUEST_MEMFD) !== 0;
+    // Neither is its dirtying logged nor can it be read-only.
+    const possible = wanted ? KVM_MEM.GUEST_MEMFD : KVM_MEM.LOG_DIRTY_PAGES | KVM_MEM.READONLY;
+    const guestMemfd = wanted ? { fd, offset: memfdOffset } : null;
+    this.#setRegion(call, possible, { slot, flags, guestAddress, bytes, mapping, offset, guestMemfd });
   }
 
-  #setRegion(call: string, asked: AskedRegion): void {
-    const { slot, flags, guestAddress, bytes, mapping, offset } = asked;
+  #setRegion(call: string, possible: number, asked: AskedRegion): void {
+    const { slot, flags, guestAddress, bytes, mapping, offset, guestMemfd } = asked;
     const vm = this.#open(call);
     const allocation = backing(vm, bytes, mapping, offset);
-    if ((flags & ~(KVM_MEM.LOG_DIRTY_PAGES | KVM_MEM.READONLY)) !== 0) throw new Refused("EINVAL", call);
+    if ((flags & ~possible) !== 0) throw new Refused("EINVAL", call);
     const hostOffset = BigInt.asUintN(64, offset + BigInt(mapping?.offset ?? 0));
     const hostReadonly = mapping instanceof ModelMapping ? mapping.readonly : 0;
-    const region = { slot: slot >>> 0, flags, guestAddress, bytes, hostOffset, allocation, hostReadonly };
-    vm.locked(() => setRegion(vm, region, call));
+    const region = { slot: slot >>> 0, flags, guestAddress, bytes, hostOffset, allocation, hostReadonly, guestMemfd };
+    vm.locked(() => setRegion(vm, this.#eventFds, region, call));
     flushAll(vm);
   }
 
-  createGuestMemfd(): number {
-    return this.#unknown("KVM_CREATE_GUEST_MEMFD");
+  createGuestMemfd(args: Uint8Array): number {
+    const vm = this.#has("guestMemfd", "KVM_CREATE_GUEST_MEMFD");
+    return vm.locked(() => createGuestMemfd(vm, this.#eventFds, args));
   }
 
   getDirtyLog(slot: number, bitmap: Uint8Array): void {
@@ -274,7 +286,7 @@ export class ModelVm implements VmFd {
 
   close(): void {
     if (this.#state === null) return;
-    this.#state.add("open", -1);
+    letGo(this.#state, this.#eventFds);
     this.#state = null;
   }
 
@@ -285,7 +297,10 @@ export class ModelVm implements VmFd {
   }
 
   /** The VM, for an ioctl that not every kernel has. */
-  #has(name: "memoryRegion2" | "counterOffset" | "writableMasks" | "vmAttributes", call: string): VmState {
+  #has(
+    name: "memoryRegion2" | "guestMemfd" | "counterOffset" | "writableMasks" | "vmAttributes",
+    call: string,
+  ): VmState {
     const vm = this.#open(call);
     if (!vm.profile.switches[name]) throw new Refused("EINVAL", call);
     return vm;

@@ -15,6 +15,9 @@ export const KVM_MP_STATE = { RUNNABLE: 0, STOPPED: 5, SUSPENDED: 10 } as const;
 
 export const KVM_MEM = { LOG_DIRTY_PAGES: 1, READONLY: 2, GUEST_MEMFD: 4 } as const;
 
+/** Flags of KVM_CREATE_GUEST_MEMFD. */
+export const GUEST_MEMFD_FLAG = { MMAP: 1, INIT_SHARED: 2 } as const;
+
 export const KVM_GUESTDBG = { ENABLE: 1, SINGLESTEP: 2, USE_SW_BP: 1 << 16, USE_HW: 1 << 17 } as const;
 
 export const KVM_IRQFD_FLAG = { DEASSIGN: 1, RESAMPLE: 2 } as const;

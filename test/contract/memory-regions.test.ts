@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { pc, sysReg, x } from "../../lib/arm64/registers.js";
 import { KVM_MEM } from "../../lib/uapi/constants.js";
 import { skip } from "../skip.js";
-import { load, mov64 } from "../support/assemble.js";
+import { load } from "../support/assemble.js";
 import { needs, onEveryBackend } from "../support/backends.js";
 import { exceptionClass, finish, loadWords, makeGuest, RAM, runToExit, runToFinish } from "../support/guest.js";
 import { answer, assertRefused } from "../support/refusal.js";
@@ -180,70 +180,6 @@ onEveryBackend("memory slots", (host) => {
       answer(() => vm.fd.setUserMemoryRegion2(0, KVM_MEM.GUEST_MEMFD | flags, RAM, PAGE, mapping, 0n, 9999, 0n));
     assert.deepEqual([1, 2].map(withFlags), ["EINVAL", "EINVAL"]);
     assert.equal(withFlags(0), vm.has("GUEST_MEMFD") ? "EBADF" : "EINVAL");
-  });
-});
-
-onEveryBackend("guest_memfd", (host) => {
-  beforeEach(function () {
-    needs(this, host, "GUEST_MEMFD");
-  });
-  const makeVm = () => host.keep(host.kvm.createVm());
-  const MMAP = 1n;
-
-  it("sizes that are 0, negative or no multiple of the page are EINVAL", () => {
-    const vm = makeVm();
-    for (const bytes of [0n, 1n, 4095n, 1n << 63n, 2n ** 64n - 4096n]) {
-      assertRefused("EINVAL", () => vm.createGuestMemfd({ bytes }));
-    }
-  });
-
-  it("flags are those of GUEST_MEMFD_FLAGS", () => {
-    const vm = makeVm();
-    vm.createGuestMemfd({ bytes: 4096n, flags: 3n });
-    for (const flags of [4n, 1n << 63n]) assertRefused("EINVAL", () => vm.createGuestMemfd({ bytes: 4096n, flags }));
-  });
-
-  it("memory of one can be a slot, once", () => {
-    const vm = makeVm();
-    const fd = vm.createGuestMemfd({ bytes: 0x4000n, flags: 3n });
-    vm.addMemory({ at: RAM, bytes: 0x2000, from: { guestMemfd: fd } });
-    assertRefused("EEXIST", () =>
-      vm.addMemory({ at: RAM + 0x10_0000n, bytes: 0x2000, from: { guestMemfd: fd, offset: 0x1000n } }),
-    );
-    vm.addMemory({ at: RAM + 0x10_0000n, bytes: 0x2000, from: { guestMemfd: fd, offset: 0x2000n } });
-  });
-
-  it("a descriptor of another VM, or a range beyond its end, is EINVAL", () => {
-    const [vm, other] = [makeVm(), makeVm()];
-    const fd = vm.createGuestMemfd({ bytes: 0x2000n, flags: 3n });
-    const mapping = other.fd.map({ kind: "anonymous", bytes: 0x4000 });
-    assertRefused("EINVAL", () =>
-      other.fd.setUserMemoryRegion2(0, KVM_MEM.GUEST_MEMFD, RAM, 0x1000n, mapping, 0n, fd, 0n),
-    );
-    const own = vm.fd.map({ kind: "anonymous", bytes: 0x4000 });
-    assertRefused("EINVAL", () => vm.fd.setUserMemoryRegion2(0, KVM_MEM.GUEST_MEMFD, RAM, 0x4000n, own, 0n, fd, 0n));
-  });
-
-  it("one that was made without MMAP is EINVAL on arm64", () => {
-    const vm = makeVm();
-    const fd = vm.createGuestMemfd({ bytes: 0x2000n, flags: 0n });
-    const mapping = vm.fd.map({ kind: "anonymous", bytes: 0x2000 });
-    assertRefused("EINVAL", () =>
-      vm.fd.setUserMemoryRegion2(0, KVM_MEM.GUEST_MEMFD, RAM, 0x2000n, mapping, 0n, fd, 0n),
-    );
-  });
-
-  it("a guest runs from it, and both see the other's bytes", async () => {
-    const vm = makeVm();
-    const fd = vm.createGuestMemfd({ bytes: 0x4000n, flags: MMAP | 2n });
-    const ram = vm.addMemory({ at: RAM, bytes: 0x4000, from: { guestMemfd: fd } });
-    loadWords(ram, 0, [...mov64(1, RAM + 0x2000n), load(8, 0, 1), ...finish]);
-    ram.bytes.fill(0x5a, 0x2000, 0x2008);
-    const cpu = host.keep(vm.createVcpu());
-    cpu.init();
-    cpu.setReg(pc, RAM);
-    await runToFinish(cpu);
-    assert.equal(cpu.getReg(x(0)), 0x5a5a_5a5a_5a5a_5a5an);
   });
 });
 

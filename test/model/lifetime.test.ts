@@ -6,6 +6,25 @@ import { pack, structs } from "../../lib/uapi/structs.js";
 import { kernels, Machine, PSCI_0_2, RAM, refuses } from "./machine.js";
 
 describe("the model's descriptors", () => {
+  it("are numbers that the VM gives back with its last one: guest_memfds, and eventfds that only ioeventfds hold", () => {
+    const { system, vm } = new Machine();
+    const vcpu = vm.createVcpu(0);
+    const memfd = vm.createGuestMemfd(pack(structs.kvm_create_guest_memfd, { size: 4096n, flags: 3n }));
+    const event = system.eventfd(0);
+    vm.ioeventfd(pack(structs.kvm_ioeventfd, { addr: 0x1000n, len: 4, fd: event.fd }));
+    event.close();
+    const next = () => {
+      const other = system.eventfd(0);
+      other.close();
+      return other.fd;
+    };
+
+    vm.close();
+    assert.equal([memfd, event.fd].includes(next()), false);
+    vcpu.close();
+    assert.equal(next(), memfd);
+  });
+
   it("refuse every verb with EBADF once closed, and may be closed again", () => {
     const machine = new Machine();
     const vcpu = machine.vcpu();

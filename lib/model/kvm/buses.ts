@@ -132,7 +132,7 @@ export function ioeventfd(vm: VmState, eventFds: EventFds, args: Uint8Array): vo
     (sameFd < 0 || vm.words[ioeventWord(n, 3, 0)] === sameFd);
   const count = vm.get("ioeventCount");
   if ((flags & IOEVENTFD.DEASSIGN) !== 0) {
-    if (!eventFds.isOpen(fd)) throw new Refused("EBADF", call);
+    eventFds.check(fd, call);
     for (let n = 0; n < count; n++) {
       if (!matches(n, fd)) continue;
       eventFds.release(fd);
@@ -145,7 +145,7 @@ export function ioeventfd(vm: VmState, eventFds: EventFds, args: Uint8Array): vo
   }
   if (![0, 1, 2, 4, 8].includes(bytes) || address + BigInt(bytes) >= GUEST_BYTES) throw new Refused("EINVAL", call);
   if ((flags & ~0x1f) !== 0 || (bytes === 0 && (flags & IOEVENTFD.DATAMATCH) !== 0)) throw new Refused("EINVAL", call);
-  if (!eventFds.isOpen(fd)) throw new Refused("EBADF", call);
+  eventFds.check(fd, call);
   for (let n = 0; n < count; n++)
     if (collides(vm, n, address, bytes, flags, datamatch)) throw new Refused("EEXIST", call);
   if (count === IOEVENTFDS) throw new Refused("ENOSPC", call);
@@ -156,6 +156,12 @@ export function ioeventfd(vm: VmState, eventFds: EventFds, args: Uint8Array): vo
   vm.words[ioeventWord(count, 2, 1)] = flags;
   vm.words[ioeventWord(count, 3, 0)] = fd;
   vm.put("ioeventCount", count + 1);
+}
+
+/** The VM goes: it keeps no eventfd any more. */
+export function releaseIoevents(vm: VmState, eventFds: EventFds): void {
+  for (let n = 0; n < vm.get("ioeventCount"); n++) eventFds.release(vm.words[ioeventWord(n, 3, 0)]!);
+  vm.put("ioeventCount", 0);
 }
 
 /** Two ioeventfds that one store could mean: same bus and address, and lengths and data that do not tell them apart. */
@@ -209,5 +215,5 @@ export function irqfd(eventFds: EventFds, args: Uint8Array): void {
   const call = "KVM_IRQFD";
   if ((flags & ~(IRQFD.DEASSIGN | IRQFD.RESAMPLE)) !== 0) throw new Refused("EINVAL", call);
   if ((flags & IRQFD.DEASSIGN) === 0) throw new Refused("EAGAIN", call);
-  if (!eventFds.isOpen(a.getUint32(0, true))) throw new Refused("EBADF", call);
+  eventFds.check(a.getInt32(0, true), call);
 }

@@ -5,6 +5,7 @@ import { Refused } from "../../errors.js";
 import { type CapName, caps } from "../../uapi/caps.js";
 import { PAGE_BYTES } from "../../uapi/constants.js";
 import type { ErrnoName } from "../../uapi/errno.js";
+import { GUEST_MEMFD_FLAGS } from "../guest-memfd.js";
 import type { Host } from "../host/host.js";
 import { SLOTS, VmCap } from "../layout.js";
 import type { Profile } from "../profile.js";
@@ -54,6 +55,7 @@ const rows: Partial<Record<CapName, Row>> = {
   COUNTER_OFFSET: always(1, "6.12"), USER_MEMORY2: always(1, "6.12"),
   ARM_SUPPORTED_REG_MASK_RANGES: always(1, "6.12"), ARM_SUPPORTED_BLOCK_SIZES: always(hosts((h) => h.blockSizes), "6.12"),
   ARM_EAGER_SPLIT_CHUNK_SIZE: always(({ vm }) => vm?.get("splitChunk") ?? 0, "6.12"),
+  GUEST_MEMFD: always(1, "7.2"), GUEST_MEMFD_FLAGS: always(GUEST_MEMFD_FLAGS, "7.2"),
   ARM_WRITABLE_IMP_ID_REGS: always(1, "7.2"), ARM_SEA_TO_USER: always(1, "7.2"),
   ARM_CACHEABLE_PFNMAP_SUPPORTED: always(hosts((h) => h.cacheablePfnmap), "7.2"),
 };
@@ -68,8 +70,6 @@ export interface Todo {
 
 // biome-ignore format: table
 export const todoCaps: readonly Todo[] = [
-  { cap: "GUEST_MEMFD",                value: 1,         since: "7.2" },
-  { cap: "GUEST_MEMFD_FLAGS",          value: 3,         since: "7.2" },
 ];
 
 const order: readonly Kernel[] = ["6.1", "6.12", "7.2"];
