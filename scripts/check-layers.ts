@@ -16,7 +16,7 @@ export interface Layer {
   readonly why: string;
 }
 
-const facts = ["arm64/", "uapi/", "backend.ts", "errors.ts"];
+const facts = ["arm64/", "uapi/", "backend.ts", "errors.ts", "capture-format.ts"];
 /** The files of lib/ itself that have no layer of their own. */
 const publicClasses = "";
 
@@ -24,6 +24,12 @@ export const layers: readonly Layer[] = [
   { of: "arm64/", imports: [], node: [], why: "facts about the architecture stand alone" },
   { of: "uapi/", imports: [], node: [], why: "facts about the kernel's interface stand alone" },
   { of: "backend.ts", imports: [], node: [], typesOnly: true, why: "the seam is types only" },
+  {
+    of: "capture-format.ts",
+    imports: ["arm64/", "uapi/"],
+    node: [],
+    why: "the format of a file is a fact that its writer and its reader share",
+  },
   { of: "errors.ts", imports: ["arm64/", "uapi/", "backend.ts"], node: [], why: "errors know facts only" },
   { of: "model/a64/", imports: [], node: [], why: "instructions know Machine only, no engine and no CPU state" },
   {

@@ -23,6 +23,6 @@ export type {
   Reset,
   SysReg,
 } from "./sysreg-row.js";
-export { kernels, onKernel, UNKNOWN } from "./sysreg-row.js";
+export { contractOf, kernels, onKernel, UNKNOWN } from "./sysreg-row.js";
 export * from "./sysregs.js";
 export * from "./vcpu-features.js";

@@ -4,6 +4,16 @@
 export const kernels = ["6.1", "6.12", "7.2"] as const;
 export type Kernel = (typeof kernels)[number];
 
+/** Whose contract a kernel release such as "6.12.57+deb13-arm64" keeps: of kernels in between, the older. */
+export function contractOf(release: string): Kernel {
+  const [major = 0, minor = 0] = release.split(/[.-]/).map(Number);
+  const known = kernels.filter((kernel) => {
+    const [knownMajor = 0, knownMinor = 0] = kernel.split(".").map(Number);
+    return major > knownMajor || (major === knownMajor && minor >= knownMinor);
+  });
+  return known.at(-1) ?? kernels[0];
+}
+
 /** A fact that is the same on every kernel, or one for each. */
 export type PerKernel<T> = T | Readonly<Record<Kernel, T>>;
 

@@ -23,6 +23,8 @@ export interface Machine {
   /** The program to run. */
   readonly qemu: string;
   readonly timeoutSeconds: number;
+  /** More of the kernel's command line: "kvm-arm.mode=nested". */
+  readonly append: string;
 }
 
 export const defaultMachine: Machine = {
@@ -35,6 +37,7 @@ export const defaultMachine: Machine = {
   gic: "3",
   qemu: process.env["KVM_ARM64_QEMU"] ?? "qemu-system-aarch64",
   timeoutSeconds: 1200,
+  append: "",
 };
 
 export interface Outcome {
@@ -69,7 +72,7 @@ function qemuArguments(machine: Machine, image: string, initramfs: string): stri
   return [
     ...["-M", board, "-cpu", machine.cpu, "-smp", String(machine.cpus), "-m", String(machine.memoryMiB)],
     ...["-accel", "tcg,thread=single", "-display", "none", "-no-reboot", "-nic", "none"],
-    ...["-kernel", image, "-initrd", initramfs, "-append", kernelCommandLine],
+    ...["-kernel", image, "-initrd", initramfs, "-append", `${kernelCommandLine} ${machine.append}`.trim()],
   ];
 }
 

@@ -12,6 +12,7 @@ export const machineOptions = {
   memory: { type: "string" },
   mte: { type: "boolean" },
   gic: { type: "string" },
+  append: { type: "string" },
   qemu: { type: "string" },
   timeout: { type: "string" },
   addon: { type: "string" },
@@ -25,6 +26,7 @@ export const machineUsage = `  --kernel ${kernelSeries.join("|")}
   --memory MIB         memory of the host (default ${defaultMachine.memoryMiB})
   --mte                emulate memory tagging
   --gic 2|3            interrupt controller (default ${defaultMachine.gic})
+  --append TEXT        more of the kernel's command line, such as kvm-arm.mode=nested
   --qemu PROGRAM       default ${defaultMachine.qemu}, or KVM_ARM64_QEMU
   --timeout SECONDS    for one boot (default ${defaultMachine.timeoutSeconds})
   --addon FILE         the addon to install there (default: it is compiled from native/)
@@ -50,6 +52,7 @@ export function machineFromOptions(values: MachineValues, kernel: KernelSeries):
     memoryMiB: count("--memory", values.memory, defaultMachine.memoryMiB),
     mte: values.mte ? "on" : "off",
     gic: gicFromOption(values.gic),
+    append: values.append ?? defaultMachine.append,
     qemu: values.qemu ?? defaultMachine.qemu,
     timeoutSeconds: count("--timeout", values.timeout, defaultMachine.timeoutSeconds),
   };

@@ -5,11 +5,13 @@
 // itself differs between kernels, the expectation is a table by kernel.
 
 import { release } from "node:os";
-import { type Kernel, kernels } from "../../lib/arm64/sysreg-row.js";
+import { contractOf, type Kernel, kernels } from "../../lib/arm64/sysreg-row.js";
 import { type CapName, Kvm, KvmError, type OpenOptions } from "../../lib/index.js";
 import type { ModelOptions } from "../../lib/model/index.js";
 import { todoCaps } from "../../lib/model/kvm/caps.js";
 import { skip } from "../skip.js";
+
+export { contractOf };
 
 export interface Host {
   /** "kvm", "model-6.12" */
@@ -27,16 +29,6 @@ export interface Host {
   keep<T extends Disposable>(resource: T): T;
   /** What is done after each test. */
   closeAll(): void;
-}
-
-/** The contract of a kernel release such as "6.12.57+deb13-arm64". */
-export function contractOf(kernelRelease: string): Kernel {
-  const [major = 0, minor = 0] = kernelRelease.split(/[.-]/).map(Number);
-  const known = kernels.filter((kernel) => {
-    const [knownMajor = 0, knownMinor = 0] = kernel.split(".").map(Number);
-    return major > knownMajor || (major === knownMajor && minor >= knownMinor);
-  });
-  return known.at(-1) ?? kernels[0];
 }
 
 function kvmOpens(): boolean {
