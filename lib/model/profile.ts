@@ -3,19 +3,25 @@
 
 import type { Kernel } from "../arm64/sysreg-row.js";
 import { builtInHost } from "./host/built-in.js";
+import { chosenHost, type HostChoice } from "./host/choice.js";
 import type { Host } from "./host/host.js";
 import { servedPart } from "./served.js";
 
 export interface ModelOptions {
-  /** Whose ABI to answer with; the newest by default. */
+  /** Whose ABI to answer with: default the host's, without a host the newest. */
   readonly kernel?: Kernel;
   /** "max": all that the model implements. */
   readonly cpu?: "max";
   /**
-   * Gives the host SVE registers up to `maxVq` quadwords (1 to 16), to try out their ABI. The engine has no SVE
-   * instructions: a guest that executes one ends in KVM_EXIT_INTERNAL_ERROR.
+   * The machine to play: a bundled capture by name ("qemu-neoverse-n1-6.12"), a file of `kvm-arm64 capture`, or what is
+   * in one. Default: the richest that the model really implements.
    */
-  readonly sve?: { readonly maxVq: number };
+  readonly host?: HostChoice;
+  /**
+   * Shows guests the host's ID registers as they are, even where they promise instructions that the engine lacks: a
+   * guest that executes one ends in KVM_EXIT_INTERNAL_ERROR, which names it. Default: what the engine lacks is not promised.
+   */
+  readonly impersonate?: boolean;
   /** Upper bound of one VM's linear memory: guest RAM, run pages, CPU states. 4 GiB - 64 KiB at most and by default. */
   readonly memoryBytes?: number;
 }
@@ -108,14 +114,17 @@ const MOST_MEMORY = 65535 * WASM_PAGE;
 
 export function makeProfile(options: ModelOptions = {}): Profile {
   if (typeof options !== "object" || options === null) throw new TypeError("model options must be an object");
-  const kernel = options.kernel ?? "7.2";
-  if (!columns.includes(kernel))
-    throw new RangeError(`model.kernel must be ${columns.join(", ")}, got ${String(kernel)}`);
+  const { impersonate = false } = options;
+  if (typeof impersonate !== "boolean") throw new TypeError("model.impersonate must be a boolean");
   if (options.cpu !== undefined && options.cpu !== "max")
     throw new RangeError(`model.cpu must be max, got ${String(options.cpu)}`);
-  const maxVq = options.sve?.maxVq ?? 0;
-  if (options.sve !== undefined && !(Number.isInteger(maxVq) && maxVq >= 1 && maxVq <= 16)) {
-    throw new RangeError(`model.sve.maxVq must be an integer from 1 to 16, got ${String(maxVq)}`);
+  const chosen = options.host === undefined ? null : chosenHost(options.host, impersonate ? "exact" : "within-engine");
+  if (chosen === null && impersonate) throw new RangeError("model.impersonate needs a model.host to impersonate");
+  const kernel = options.kernel ?? chosen?.kernel ?? "7.2";
+  if (!columns.includes(kernel))
+    throw new RangeError(`model.kernel must be ${columns.join(", ")}, got ${String(kernel)}`);
+  if (chosen !== null && chosen.kernel !== kernel) {
+    throw new RangeError(`model.kernel is ${kernel}, but model.host was captured on ${chosen.kernel}`);
   }
   const memoryBytes = options.memoryBytes ?? MOST_MEMORY;
   if (!Number.isInteger(memoryBytes) || memoryBytes < 16 * 2 ** 20 || memoryBytes > MOST_MEMORY) {
@@ -123,5 +132,11 @@ export function makeProfile(options: ModelOptions = {}): Profile {
       `model.memoryBytes must be an integer from ${16 * 2 ** 20} to ${MOST_MEMORY}, got ${String(memoryBytes)}`,
     );
   }
-  return { kernel, host: servedPart(builtInHost(maxVq)), memoryBytes, switches: switchesOf(kernel), options };
+  return {
+    kernel,
+    host: servedPart(chosen?.host ?? builtInHost),
+    memoryBytes,
+    switches: switchesOf(kernel),
+    options: chosen === null ? options : { ...options, host: chosen.choice },
+  };
 }

@@ -257,7 +257,9 @@ describe("the model's descriptors", () => {
 
   it("refuse options that do not exist", () => {
     assert.throws(() => openModel({ kernel: "5.10" as never }), RangeError);
-    assert.throws(() => openModel({ sve: { maxVq: 17 } }), RangeError);
+    assert.throws(() => openModel({ host: "qemu-min-7.2" }), /^RangeError: model.host .*qemu-max-6.12.*"qemu-min-7.2"/);
+    assert.throws(() => openModel({ impersonate: true }), RangeError);
+    assert.throws(() => openModel({ host: "qemu-max-6.12", kernel: "7.2" }), RangeError);
     assert.throws(() => openModel({ memoryBytes: 1 }), RangeError);
     assert.throws(() => openModel(null as never), TypeError);
   });

@@ -1,6 +1,7 @@
 // A VM of the model with memory and vCPUs, and what tests say about them in short.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import type { Mapping, SystemFd, VcpuFd, VmFd } from "../../lib/backend.js";
 import { isRefusal } from "../../lib/errors.js";
 import { type ModelOptions, openModel } from "../../lib/model/index.js";
@@ -29,6 +30,14 @@ export function refuses(name: ErrnoName, body: () => unknown): void {
     assert.equal(error.errno, errno(name), `expected ${name}, got errno ${error.errno} of ${error.call}`);
     return true;
   });
+}
+
+const captures = new URL("../../../lib/model/host/captures/", import.meta.url);
+
+/** QEMU's CPU as it was captured, with SVE vectors of up to so many quadwords. */
+export function withSve(maxVq: number): ModelOptions {
+  const host = JSON.parse(readFileSync(new URL("qemu-max-7.2.json", captures), "utf8"));
+  return { host: { ...host, vectorLengths: Array.from({ length: maxVq }, (_, n) => n + 1) }, impersonate: true };
 }
 
 export class Machine {

@@ -15,6 +15,7 @@ import {
   SP_EL1,
   SVE,
   set,
+  withSve,
   x,
 } from "./machine.js";
 
@@ -246,7 +247,7 @@ describe("the model's registers", () => {
     let sve: Machine;
     let cpu: VcpuFd;
     beforeEach(() => {
-      sve = new Machine({ sve: { maxVq: 4 } });
+      sve = new Machine(withSve(4));
       cpu = sve.vcpu(PSCI_0_2 | SVE);
     });
     afterEach(() => sve.close());

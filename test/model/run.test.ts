@@ -18,6 +18,7 @@ import {
   set,
   setImmediateExit,
   UART,
+  withSve,
   x,
 } from "./machine.js";
 import { programs } from "./programs.js";
@@ -77,7 +78,7 @@ describe("the model's KVM_RUN", () => {
   });
 
   it("needs INIT, and FINALIZE where there is SVE", () => {
-    const sve = new Machine({ sve: { maxVq: 4 } });
+    const sve = new Machine(withSve(4));
     const raw = machine.vm.createVcpu(7);
     const unfinished = sve.vcpu(PSCI_0_2 | SVE);
 
@@ -293,7 +294,7 @@ describe("the model's KVM_RUN", () => {
   });
 
   it("names an instruction that the ID registers promise and the engine lacks", () => {
-    const sve = new Machine({ sve: { maxVq: 2 } });
+    const sve = new Machine(withSve(2));
     sve.load(programs.floating);
     const vcpu = sve.vcpu(PSCI_0_2 | SVE);
     vcpu.armVcpuFinalize(4);

@@ -44,9 +44,12 @@ export function initIdRegisters(vm: VmState, features: number): void {
 /** What KVM_GET_ONE_REG gives. */
 export function getIdRegister(vcpu: VcpuState, name: SysRegName): bigint {
   const value = vcpu.idRegister(name);
-  // Kernels that keep features per vCPU: one without SVE does not see its fields.
-  if (name === "ID_AA64PFR0_EL1" && !vcpu.feature(Feature.sve)) return encode(name, { SVE: 0 }, value);
-  return value;
+  const { kernel, switches } = vcpu.vm.profile;
+  const row = sysRegByName(name);
+  if (switches.featuresAreVmWide || !["id", "id32"].includes(onKernel(row.access, kernel))) return value;
+  // Kernels that keep features per vCPU: what can be written is the VM's, all else follows from the vCPU's features.
+  const written = onKernel(row.userWritable, kernel);
+  return (limitOf(vcpu.vm, name, vcpu.get("features")) & ~written) | (value & written);
 }
 
 /** KVM_SET_ONE_REG: the errno, or null when the value is taken. */

@@ -1,5 +1,5 @@
 // The host that the model is without a choice: the richest that it really implements. An ID register promises what the instruction table has,
-// nothing more; with SVE asked for, it promises FP, AdvSIMD and SVE for the sake of their ABI.
+// nothing more.
 
 import { availableParallelism } from "node:os";
 import { encode, type FieldedName, type FieldValues } from "../../arm64/fields.js";
@@ -59,36 +59,25 @@ const CACHES: ReadonlyMap<number, number> = new Map([
   [2, 0x003f_e03a],
 ]);
 
-const withSve: Values = {
-  ...integer,
-  ...fields("ID_AA64PFR0_EL1", { EL0: 1, EL1: 1, EL2: 1, FP: 1, AdvSIMD: 1, SVE: 1, RAS: 1, DIT: 1, CSV2: 1, CSV3: 1 }),
-};
+const value = (register: SysRegName): bigint => integer[register] ?? 0n;
 
-/** `maxVq`: the longest SVE vector in quadwords, 0 for none. */
-export function builtInHost(maxVq: number): Host {
-  const values = maxVq > 0 ? withSve : integer;
-  const value = (register: SysRegName) => values[register] ?? 0n;
-  return {
-    value,
-    limit(register, features) {
-      if ((features & Feature.sve) !== 0) return value(register);
-      if (register === "ID_AA64PFR0_EL1") return encode(register, { SVE: 0 }, value(register));
-      return register === "ID_AA64ZFR0_EL1" ? 0n : value(register);
-    },
-    features: Feature.powerOff | Feature.psci02 | (maxVq > 0 ? Feature.sve : 0),
-    vectorLengths: (1 << maxVq) - 1,
-    mte: false,
-    stolenTime: false,
-    breakpoints: BREAKPOINTS,
-    watchpoints: WATCHPOINTS,
-    ipaBits: PHYSICAL_BITS,
-    cpus: Math.min(availableParallelism(), VCPUS),
-    maxVcpus: VCPUS,
-    serrorEsr: true,
-    blockSizes: BLOCK_SIZES,
-    cacheablePfnmap: false,
-    caches: CACHES,
-    gic: null,
-    pmu: null,
-  };
-}
+export const builtInHost: Host = {
+  value,
+  limit: value,
+  takes: () => true,
+  features: Feature.powerOff | Feature.psci02,
+  vectorLengths: 0,
+  mte: false,
+  stolenTime: false,
+  breakpoints: BREAKPOINTS,
+  watchpoints: WATCHPOINTS,
+  ipaBits: PHYSICAL_BITS,
+  cpus: Math.min(availableParallelism(), VCPUS),
+  maxVcpus: VCPUS,
+  serrorEsr: true,
+  blockSizes: BLOCK_SIZES,
+  cacheablePfnmap: false,
+  caches: CACHES,
+  gic: null,
+  pmu: null,
+};

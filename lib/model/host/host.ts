@@ -2,6 +2,10 @@
 
 import { decode } from "../../arm64/fields.js";
 import type { SysRegName } from "../../arm64/sysregs.js";
+import { Feature } from "../vcpu-features.js";
+
+/** The features of a vCPU that change what it has; the others only say how it starts. */
+export const CHOSEN = ~(Feature.powerOff | Feature.psci02) & 0x1ff;
 
 /** The host's interrupt controller, as KVM can virtualise it. */
 export interface GicHost {
@@ -33,8 +37,10 @@ export interface Host {
    * and whose KVM_CAP_ARM_MTE is enabled, or not.
    */
   limit(register: SysRegName, features: number, mte: boolean): bigint;
-  /** Bits of features[0] that KVM_ARM_VCPU_INIT accepts here. */
+  /** Bits of features[0] that KVM_ARM_VCPU_INIT accepts here, in some combination. */
   readonly features: number;
+  /** Whether it accepts them together. */
+  takes(features: number, mte: boolean): boolean;
   /** SVE vector lengths: bit vq - 1. 0: no SVE. */
   readonly vectorLengths: number;
   /** KVM_CAP_ARM_MTE. */

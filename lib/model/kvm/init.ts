@@ -3,6 +3,7 @@
 import { Refused } from "../../errors.js";
 import { KVM_ARM_TARGET_GENERIC_V8, KVM_MP_STATE } from "../../uapi/constants.js";
 import { initIdRegisters, publishIdRegisters } from "../cpu/id-registers.js";
+import { VmCap } from "../layout.js";
 import { Feature } from "../vcpu-features.js";
 import type { VcpuState } from "../vcpu-state.js";
 import { resetVcpu } from "./reset.js";
@@ -21,6 +22,7 @@ export function init(vcpu: VcpuState, bytes: Uint8Array): void {
     throw new Refused("ENOENT", call);
   }
   if ((wanted & ~host.features) !== 0) throw new Refused("EINVAL", call);
+  if (!host.takes(wanted, (vcpu.vm.get("caps") & VmCap.mte) !== 0)) throw new Refused("EINVAL", call);
   const compared = switches.powerOffIsNoFeature ? wanted & ~Feature.powerOff : wanted;
   const again = vcpu.get("initialised") === 1;
   if (again && vcpu.get("features") !== compared) throw new Refused("EINVAL", call);
@@ -29,7 +31,7 @@ export function init(vcpu: VcpuState, bytes: Uint8Array): void {
     const fixed = vm.get("features");
     if (switches.featuresAreVmWide && fixed !== -1 && fixed !== compared) throw new Refused("EINVAL", call);
     if (fixed === -1) vm.put("features", compared);
-    initIdRegisters(vm, switches.featuresAreVmWide ? compared : host.features);
+    initIdRegisters(vm, switches.featuresAreVmWide ? compared : 0);
   });
   vcpu.put("features", compared);
   vcpu.put("initialised", 1);
