@@ -175,6 +175,7 @@ export function hiddenFieldsOf(kvm: Kvm): Record<string, number> {
       const id: RegId<64> = sysReg(register);
       const { lsb } = fieldsOf(register).find((field) => field.name === name) as { lsb: number };
       const before = vcpu.getReg(id);
+      if (((before >> BigInt(lsb)) & 15n) !== 0n) continue;
       const taken = Array.from({ length: 15 }, (_, n) => n + 1).filter(
         (value) =>
           "value" in answerOf(() => vcpu.setReg(id, (before & ~(15n << BigInt(lsb))) | (BigInt(value) << BigInt(lsb)))),
