@@ -5,7 +5,14 @@ export { type AttrBits, type AttrValue, Device, type DeviceKind } from "./device
 export { KvmError } from "./errors.js";
 export { EventFd } from "./eventfd.js";
 export type * from "./exit.js";
+export {
+  type FeatureRefusal,
+  type FeatureSelection,
+  FeatureSelectionError,
+  type RefusalReason,
+} from "./feature-selection.js";
 export type { FirmwareFeature, FirmwareFeatureRegister } from "./firmware-features.js";
+export type { FieldRule, IdRegister, IdRegisterField } from "./id-registers.js";
 export type { GsiRoute, Irqfd, IrqLine, Msi } from "./interrupts.js";
 export { type Backend, type CreateVmOptions, Kvm, type OpenOptions } from "./kvm.js";
 export type { GuestMemory } from "./memory.js";

@@ -98,7 +98,10 @@ export class Kvm implements Disposable {
     const { ipaBits = 0, type = 0n } = optionsArgument("createVm", options);
     integer("createVm: ipaBits", ipaBits, 0, 255);
     const machine = u64("createVm: type", type) | BigInt(ipaBits);
-    return new Vm(this.#do({ what: `type 0x${machine.toString(16)}` }, () => this.#fd.createVm(machine)));
+    return new Vm(
+      this.#do({ what: `type 0x${machine.toString(16)}` }, () => this.#fd.createVm(machine)),
+      "created",
+    );
   }
 
   /** eventfd(2), for irqfds and ioeventfds. */

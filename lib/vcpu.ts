@@ -18,6 +18,7 @@ import { type AttrBits, type AttrValue, getAttr, getAttrBytes, hasAttr, setAttr 
 import { isRefusal, KvmError, refuse } from "./errors.js";
 import { type Exit, ExitReader } from "./exit.js";
 import { type FirmwareFeatureRegister, readFirmwareFeatures } from "./firmware-features.js";
+import { IdHistory, type IdRegister, readIdRegisters } from "./id-registers.js";
 import {
   type Cell,
   cellAt,
@@ -31,7 +32,11 @@ import {
 } from "./register-values.js";
 import { readStatistics, type Statistics } from "./stats.js";
 import { KVM_ARM_TARGET_GENERIC_V8, KVM_GUESTDBG, KVM_MP_STATE } from "./uapi/constants.js";
+import { errno } from "./uapi/errno.js";
 import { pack, run, structs, unpack } from "./uapi/structs.js";
+
+/** Of KVM_RUN: not initialised, SVE not finalized, and what is wrong with the VM's interrupt controller. */
+const NEVER_RAN: readonly number[] = (["ENOEXEC", "EPERM", "ENXIO", "EBUSY", "EINVAL"] as const).map(errno);
 
 export const mpStates = {
   runnable: KVM_MP_STATE.RUNNABLE,
@@ -90,9 +95,13 @@ export class Vcpu implements Disposable {
   /** Where registers are read to and written from, one for each size field of an id. */
   readonly #cells: readonly Cell[] = Array.from({ length: 9 }, (_, size) => makeCell(1 << size));
 
+  readonly #history: IdHistory;
+  #initialised = false;
+
   /** Made by `vm.createVcpu` or `Kvm.attachVcpu`. */
-  constructor(fd: VcpuFd) {
+  constructor(fd: VcpuFd, history = new IdHistory("attached")) {
     this.#fd = fd;
+    this.#history = history;
     this.id = fd.id;
     this.#page = fd.runPage;
     this.#exits = new ExitReader(this.#page);
@@ -113,6 +122,12 @@ export class Vcpu implements Disposable {
     } catch (error) {
       refuse(error, { what: `features [${features.join(", ")}]` });
     }
+    this.#initialised = true;
+  }
+
+  /** Whether `init` has succeeded on this object. */
+  get initialised(): boolean {
+    return this.#initialised;
   }
 
   /** KVM_ARM_VCPU_FINALIZE. After it, SVE's vector lengths are fixed and its registers exist. */
@@ -144,6 +159,7 @@ export class Vcpu implements Disposable {
   setReg<B extends RegBits>(id: RegId<B>, value: NoInfer<RegValue<B>>): void {
     const cell = this.#cellFor("setReg", id);
     writeValue(cell, value, id);
+    this.#history.wrote(id);
     try {
       this.#fd.setOneReg(id, cell.bytes);
     } catch (error) {
@@ -199,6 +215,7 @@ export class Vcpu implements Disposable {
 
   /** As `setRegs`, from values packed one after the other. */
   setRegBytes(ids: BigUint64Array, from: Uint8Array): void {
+    if (ids instanceof BigUint64Array) for (const id of ids) this.#history.wrote(id);
     this.#many("setRegs", ids, from);
   }
 
@@ -208,6 +225,14 @@ export class Vcpu implements Disposable {
    */
   firmwareFeatures(): FirmwareFeatureRegister[] {
     return readFirmwareFeatures(this);
+  }
+
+  /**
+   * Every feature-ID register that the vCPU has, by field: what it is, how high it could be, and what KVM would take.
+   * Limits are what this process read before it wrote; of a vCPU from `Kvm.attachVcpu` none is known.
+   */
+  idRegisters(): IdRegister[] {
+    return readIdRegisters(this, this.#history);
   }
 
   /**
@@ -221,7 +246,7 @@ export class Vcpu implements Disposable {
     } catch (error) {
       refuse(error, this.#subject());
     }
-    return this.#exits.read(result) ?? this.#runFailed(result);
+    return this.#ended(result);
   }
 
   /** KVM_RUN away from the event loop; otherwise as `runSync`. */
@@ -232,7 +257,7 @@ export class Vcpu implements Disposable {
     } catch (error) {
       refuse(error, this.#subject());
     }
-    return this.#exits.read(result) ?? this.#runFailed(result);
+    return this.#ended(result);
   }
 
   /** Makes the current run, or else the next one, end with `{ reason: "interrupted" }`. From any thread, at any time. */
@@ -441,8 +466,12 @@ export class Vcpu implements Disposable {
     return { what: `vCPU ${this.id}` };
   }
 
-  #runFailed(positiveErrno: number): never {
-    throw new KvmError(positiveErrno, "KVM_RUN", this.#subject());
+  #ended(result: number): Exit {
+    // What refuses before the first run's preparations, or in them, leaves the VM as one that never ran.
+    if (!NEVER_RAN.includes(result)) this.#history.ran = true;
+    const exit = this.#exits.read(result);
+    if (exit === undefined) throw new KvmError(result, "KVM_RUN", this.#subject());
+    return exit;
   }
 
   #cellFor(what: string, id: bigint): Cell {

@@ -23,6 +23,8 @@ import {
   setAttr,
 } from "./device.js";
 import { isRefusal, KvmError, refuse } from "./errors.js";
+import { type FeatureSelection, selectFeatures } from "./feature-selection.js";
+import { IdHistory } from "./id-registers.js";
 import {
   type GsiRoute,
   type Irqfd,
@@ -77,11 +79,15 @@ const hex = (value: bigint): string => `0x${value.toString(16)}`;
 export class Vm implements Disposable {
   readonly #fd: VmFd;
   readonly #slots = new Set<number>();
+  readonly #history: IdHistory;
+  /** The vCPUs that this object made: one of them is asked for ID registers. */
+  #vcpus: WeakRef<Vcpu>[] = [];
   #nextVcpu = 0;
 
   /** Made by `kvm.createVm` or `Kvm.attachVm`. */
-  constructor(fd: VmFd) {
+  constructor(fd: VmFd, origin: "created" | "attached" = "attached") {
     this.#fd = fd;
+    this.#history = new IdHistory(origin, () => this.writableMasks());
   }
 
   /** KVM_CHECK_EXTENSION on the VM: 0 when the capability is absent. */
@@ -93,6 +99,7 @@ export class Vm implements Disposable {
   enableCap(cap: CapName | number, args: readonly bigint[] = [], flags = 0): void {
     const bytes = pack(structs.kvm_enable_cap, { cap: capNumber(cap), flags: u32("flags", flags), args });
     this.#do({ what: String(cap) }, () => this.#fd.enableCap(bytes));
+    this.#history.capabilities.add(typeof cap === "string" ? cap : (capNames.get(cap) ?? String(cap)));
   }
 
   /** Maps host memory and gives it to the guest as a slot: mmap(2) and KVM_SET_USER_MEMORY_REGION. */
@@ -133,7 +140,27 @@ export class Vm implements Disposable {
     u32("createVcpu: id", id);
     const vcpu = this.#do({ what: `vCPU ${id}` }, () => this.#fd.createVcpu(id));
     this.#nextVcpu = Math.max(this.#nextVcpu, id + 1);
-    return new Vcpu(vcpu);
+    const made = new Vcpu(vcpu, this.#history);
+    this.#vcpus = [...this.#vcpus.filter((ref) => ref.deref()?.closed === false), new WeakRef(made)];
+    return made;
+  }
+
+  /**
+   * What the guest may have: fields of ID registers, such as `{ "ID_AA64ISAR0_EL1.RNDR": 0 }`. To be called when the
+   * first vCPU is initialised, before any other register is written: what registers there are, and what they hold, may
+   * depend on it. The whole selection is judged first; `vcpu.idRegisters()` shows by what. KVM_SET_ONE_REG.
+   * FeatureSelectionError: all that is refused, and why; nothing was changed.
+   */
+  selectFeatures(fields: FeatureSelection): void {
+    for (const ref of this.#vcpus) {
+      const vcpu = ref.deref();
+      if (vcpu?.initialised === true && !vcpu.closed) {
+        selectFeatures(vcpu, this.#history, fields);
+        return;
+      }
+    }
+    const help = "initialise a vCPU of this Vm object first: vm.createVcpu().init()";
+    throw new KvmError(errno("ENOEXEC"), "KVM_SET_ONE_REG", { what: "selectFeatures", help });
   }
 
   /** KVM_CREATE_DEVICE. ENODEV: the host does not offer it. */
@@ -346,6 +373,8 @@ export class Vm implements Disposable {
     }
   }
 }
+
+const capNames: ReadonlyMap<number, string> = new Map(Object.entries(caps).map(([name, number]) => [number, name]));
 
 /** KVM_CAP_* number of a capability. */
 export function capNumber(cap: CapName | number): number {

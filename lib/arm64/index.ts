@@ -6,6 +6,7 @@ export type { SafeRule } from "./field-layouts.js";
 export * from "./fields.js";
 export * from "./firmware-features.js";
 export * from "./format.js";
+export * from "./id-fields.js";
 export * from "./legacy.js";
 export * from "./midr.js";
 export * from "./pstate.js";

@@ -2,12 +2,15 @@ import assert from "node:assert/strict";
 import { controlLayouts, idLayouts } from "../../lib/arm64/field-layouts.js";
 import type { Field, Kernel } from "../../lib/arm64/index.js";
 import {
+  acceptedIdValues,
   exceptionClasses,
   FEATURE_ID_SPACE_SIZE,
   featureIdEncoding,
   featureIdIndex,
   fieldsOf,
+  findIdField,
   firmwareBitmaps,
+  idFieldNames,
   kernels,
   maskOf,
   onKernel,
@@ -177,6 +180,31 @@ describe("the other tables", () => {
       const all = (1n << BigInt(services.length)) - 1n;
       assert.deepEqual([...new Set(Object.values(maximum))], [all], name);
       assert.equal(initial & ~all, 0n, name);
+    }
+  });
+});
+
+describe("the names of ID fields", () => {
+  it("are found again, each with its place", () => {
+    for (const name of idFieldNames) {
+      const found = findIdField(name);
+      assert.equal(`${found?.register}.${found?.field.name}`, name);
+    }
+    assert.ok(idFieldNames.length > 300);
+  });
+
+  it("are no other words", () => {
+    for (const name of ["", ".", "ID_AA64ISAR0_EL1.", "SCTLR_EL1.M", "toString.length", "__proto__.x"]) {
+      assert.equal(findIdField(name), undefined);
+    }
+  });
+
+  it("accept their limit, whatever the rule", () => {
+    for (const name of idFieldNames) {
+      const { register, field } = findIdField(name) as NonNullable<ReturnType<typeof findIdField>>;
+      const limits = field.width > 4 ? [] : Array.from({ length: 2 ** field.width }, (_, limit) => limit);
+      for (const limit of limits)
+        assert.ok(acceptedIdValues(register, field, limit)?.includes(limit), `${name} ${limit}`);
     }
   });
 });

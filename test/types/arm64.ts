@@ -1,6 +1,6 @@
 // Compiled, never run: what must compile, and what must not.
 
-import type { RegId, RegValue, SysRegName } from "../../lib/arm64/index.js";
+import type { IdFieldName, RegId, RegValue, SysRegName } from "../../lib/arm64/index.js";
 import {
   ccsidr,
   decode,
@@ -21,6 +21,7 @@ import {
   v,
   x,
 } from "../../lib/arm64/index.js";
+import type { FeatureSelection } from "../../lib/index.js";
 
 declare function getReg<B extends 8 | 16 | 32 | 64 | 128 | 256 | 512 | 1024 | 2048>(id: RegId<B>): RegValue<B>;
 declare function setReg<B extends 8 | 16 | 32 | 64 | 128 | 256 | 512 | 1024 | 2048>(
@@ -136,3 +137,13 @@ packVcpuFeatures(["psci"]);
 encodeFirmwareBitmap("vendorHyp", ["ptp"]);
 // @ts-expect-error: a service of another register
 encodeFirmwareBitmap("std", ["ptp"]);
+
+const selection: FeatureSelection = { "ID_AA64ISAR0_EL1.RNDR": 0, "CTR_EL0.DIC": 0, "MVFR1_EL1.FPHP": 0 };
+export const selectable: IdFieldName = "ID_AA64PFR0_EL1.SVE";
+export const selected: number | undefined = selection["ID_AA64ISAR0_EL1.RNDR"];
+// @ts-expect-error: no such field
+export const noField: FeatureSelection = { "ID_AA64ISAR0_EL1.RNG": 0 };
+// @ts-expect-error: not an ID register
+export const noIdRegister: FeatureSelection = { "SCTLR_EL1.M": 0 };
+// @ts-expect-error: fields of ID registers are numbers
+export const noNumber: FeatureSelection = { "ID_AA64ISAR0_EL1.RNDR": 0n };
