@@ -1,6 +1,8 @@
 // Where everything of a VM lies in its shared memory. Cells of 64 bits from byte 0; a cell that holds a small number
 // uses its lower 32 bits. docs/model.md prints this table.
 
+import { GIC_VCPU_CELLS } from "./gic/layout.js";
+
 /** Most memory slots: KVM_CAP_NR_MEMSLOTS. */
 export const SLOTS = 32767;
 /** Most vCPUs without a GIC: KVM_CAP_MAX_VCPUS. */
@@ -44,6 +46,9 @@ const table = [
   ["guestMemfdCount", 1, "guest_memfds"],
   ["guestMemfds", 3 * GUEST_MEMFDS, "bytes; descriptor, flags (words); allocation + 1"],
   ["pairLock", 1, "lock of 128-bit accesses"],
+  ["irqchip", 1, "KVM_DEV_TYPE_ARM_VGIC_*, 0: no in-kernel interrupt controller"],
+  ["gic", 1, "byte where its state begins, see gic/layout.ts"],
+  ["gicLock", 1, "as lock, for interrupts"],
   ["slotGeneration", 1, "changes whenever the slots do"],
   ["slotCount", 1, "slots in use"],
   ["slotOrder", (SLOTS + 1) / 2, "words: numbers of the slots in use, by guest address"],
@@ -106,6 +111,7 @@ const vcpuTable = [
   ["ccsidrSet", 1, "1: ccsidr holds values of the VMM"],
   ["ccsidr", 14, "CCSIDR_EL1 by CSSELR value"],
   ["stats", 111, "see kvm/stats.ts"],
+  ["gic", GIC_VCPU_CELLS, "private interrupts and CPU interface, see gic/layout.ts"],
   ["sve", 32 * 32 + 16 * 4 + 4, "Z0 to Z31 (256 bytes each, the lower 16 are V), P0 to P15, FFR"],
 ] as const satisfies readonly (readonly [name: string, count: number, what: string])[];
 

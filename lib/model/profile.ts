@@ -59,10 +59,14 @@ const table = {
   ctrL1IpWritable:             [ false,       false,       true        ],
   /** ID_AA64MMFR2_EL1.NV equal to the host's is accepted and stored as 0. */
   nvFieldIgnored:              [ false,       false,       true        ],
-  /** ID_AA64PFR0_EL1.GIC is cleared at first run when the VM has no vGICv3. */
+  /** ID_AA64PFR0_EL1.GIC and ID_PFR1_EL1.GIC are cleared at first run when the VM has no vGICv3. */
   gicFieldSettledAtFirstRun:   [ false,       true,        true        ],
-  /** So are ID_AA64PFR2_EL1.GCIE and ID_PFR1_EL1.GIC. */
+  /** They are set to what the VM has, as is ID_AA64PFR2_EL1.GCIE, then and when it gets its GIC. */
   gicFieldsFollowIrqchip:      [ false,       false,       true        ],
+  /** GICD_IIDR and GICD_TYPER2 can be set before KVM_DEV_ARM_VGIC_CTRL_INIT; so can KVM_DEV_ARM_VGIC_GRP_MAINT_IRQ. */
+  gicPresetRegisters:          [ false,       false,       true        ],
+  /** ICC_DIR_EL1 deactivates a shared interrupt that is active on another vCPU. */
+  dirReachesOthers:            [ false,       false,       true        ],
   /** KVM_GET_VCPU_EVENTS and its SET refuse before INIT. */
   eventsNeedInit:              [ false,       false,       true        ],
   /** KVM_SET_VCPU_EVENTS takes the external abort first, and commits what it injects to the registers at once. */

@@ -14,6 +14,7 @@ import { counter, nextTimer, timerLevels } from "./cpu/timer.js";
 import { type Environment, Evaluator } from "./engine/evaluator.js";
 import type { EventFds } from "./eventfd.js";
 import { exit, lacksInstruction, putWord, systemEvent } from "./exits.js";
+import { mapGic } from "./gic/v3.js";
 import { shareRing } from "./kvm/buses.js";
 import { selectedCcsidr } from "./kvm/demux-regs.js";
 import { ringIsFull } from "./kvm/dirty-ring.js";
@@ -71,7 +72,8 @@ export class Runner {
     const vcpu = this.#vcpu;
     if (vcpu.get("initialised") === 0) return errno("ENOEXEC");
     if (vcpu.feature(Feature.sve) && vcpu.get("finalized") === 0) return errno("EPERM");
-    this.#prepare();
+    const refused = this.#prepare();
+    if (refused !== null) return errno(refused);
     if (vcpu.run.getUint32(run.exit_reason, true) === KVM_EXIT.MMIO) completeMmio(vcpu);
     foldAbort(vcpu);
     if (vcpu.run.getUint8(run.immediate_exit) !== 0 || vcpu.exchange("kicked", 0) === 1) return errno("EINTR");
@@ -86,10 +88,15 @@ export class Runner {
   }
 
   /** The first run of a vCPU fixes what may not change any more, for the whole VM. */
-  #prepare(): void {
+  #prepare(): ErrnoName | null {
     const vcpu = this.#vcpu;
-    if (vcpu.get("firstRunDone") === 1) return;
+    if (vcpu.get("firstRunDone") === 1) return null;
     const { vm } = vcpu;
+    const refused = mapGic(vm);
+    if (refused !== null) {
+      vm.put("dead", 1);
+      return refused;
+    }
     vm.locked(() => {
       if (vm.get("ran") === 0) settleGicFields(vm);
       publishIdRegisters(vcpu);
@@ -97,6 +104,7 @@ export class Runner {
     });
     this.#engine.idRegistersChanged();
     vcpu.put("firstRunDone", 1);
+    return null;
   }
 
   *#loop(): Generator<Pause, Exclude<Outcome, "resume">, void> {

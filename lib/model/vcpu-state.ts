@@ -56,6 +56,10 @@ export class VcpuState {
   put(name: VcpuCell, value: number, index = 0): void {
     this.words[(vcpuCells[name] + index) * 2] = value;
   }
+  /** Number of a cell in the control block. */
+  cellOf(name: VcpuCell, index: number): number {
+    return vcpuCells[name] + index;
+  }
   quad(name: VcpuCell, index = 0): bigint {
     return this.quads[vcpuCells[name] + index]!;
   }

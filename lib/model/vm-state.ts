@@ -63,7 +63,15 @@ export class VmState {
 
   /** Runs `body` while no other thread is inside `locked` of this VM. Not reentrant. */
   locked<T>(body: () => T): T {
-    const at = vmCells.lock * 2;
+    return this.holding(vmCells.lock * 2, body);
+  }
+
+  /** The same for what interrupts are made of. It may be taken inside `locked`, not around it. */
+  gicLocked<T>(body: () => T): T {
+    return this.holding(vmCells.gicLock * 2, body);
+  }
+
+  private holding<T>(at: number, body: () => T): T {
     if (Atomics.compareExchange(this.words, at, 0, 1) !== 0) {
       while (Atomics.exchange(this.words, at, 2) !== 0) Atomics.wait(this.words, at, 2);
     }

@@ -7,7 +7,10 @@ import { writableMasks } from "./cpu/id-registers.js";
 import { addFilter, FILTER_BYTES } from "./cpu/smccc-filter.js";
 import { fixCounterOffset, rebaseCounters } from "./cpu/timer.js";
 import { letGo } from "./descriptors.js";
+import { createDevice } from "./device.js";
 import type { EventFds } from "./eventfd.js";
+import { welcomeVcpu } from "./gic/frames.js";
+import { gicOf } from "./gic/gic.js";
 import { createGuestMemfd } from "./guest-memfd.js";
 import { handleOf } from "./handle.js";
 import { copyRing, ioeventfd, irqfd, registerZone, unregisterZone } from "./kvm/buses.js";
@@ -73,11 +76,13 @@ export class ModelVm implements VmFd {
     const vm = this.#open(call);
     return vm.locked(() => {
       if (id >= VCPUS || vm.get("vcpuCount") >= VCPUS) throw new Refused("EINVAL", call);
+      if (gicOf(vm)?.get("initialised") === 1) throw new Refused("EBUSY", call);
       if (vm.quad("vcpus", id) !== 0n) throw new Refused("EEXIST", call);
       const base = vm.allocationOffset(vm.allocate(VCPU_BYTES, call));
       const vcpu = new VcpuState(vm, base);
       vcpu.put("id", id);
       vcpu.put("place", vm.get("vcpuCount"));
+      welcomeVcpu(vcpu, call);
       makeRing(vcpu, call);
       const [first] = allVcpus(vm);
       if (first !== undefined) copyRing(first, vcpu);
@@ -88,9 +93,8 @@ export class ModelVm implements VmFd {
     });
   }
 
-  createDevice(): DeviceFd | null {
-    this.#open("KVM_CREATE_DEVICE");
-    throw new Refused("ENODEV", "KVM_CREATE_DEVICE");
+  createDevice(type: number, flags: number): DeviceFd | null {
+    return createDevice(this.#open("KVM_CREATE_DEVICE"), type, flags);
   }
 
   map(request: MappingRequest): Mapping {

@@ -5,6 +5,7 @@ import { FEATURE_ID_SPACE_SIZE, featureIdIndex } from "../../arm64/feature-id-sp
 import { acceptsIdValue, decode, encode } from "../../arm64/fields.js";
 import { onKernel } from "../../arm64/sysreg-row.js";
 import { type SysRegName, sysRegByName, sysRegs } from "../../arm64/sysregs.js";
+import { KVM_DEV_TYPE } from "../../uapi/constants.js";
 import type { ErrnoName } from "../../uapi/errno.js";
 import { hasAarch32El0 } from "../host/host.js";
 import { VmCap, vmCells } from "../layout.js";
@@ -127,16 +128,19 @@ function preFix(vcpu: VcpuState, name: SysRegName, value: bigint): bigint | Errn
   }
 }
 
-/** The GIC fields say what irqchip the VM has: none. When the VM first runs. */
+/** The GIC fields say what irqchip the VM has: when the VM first runs, and where they follow it, when it is made. */
 export function settleGicFields(vm: VmState): void {
-  const { switches } = vm.profile;
+  const { switches, host } = vm.profile;
+  if (!switches.gicFieldSettledAtFirstRun || vm.get("idReady") === 0) return;
+  const v3 = vm.get("irqchip") === KVM_DEV_TYPE.ARM_VGIC_V3;
+  if (v3 && !switches.gicFieldsFollowIrqchip) return;
+  const GIC = v3 ? 1 : 0;
   const change = (name: SysRegName, to: (value: bigint) => bigint) => {
     vm.quads[cellOf(name)] = to(vm.quads[cellOf(name)]!);
   };
-  if (switches.gicFieldSettledAtFirstRun) change("ID_AA64PFR0_EL1", (v) => encode("ID_AA64PFR0_EL1", { GIC: 0 }, v));
-  if (!switches.gicFieldsFollowIrqchip) return;
-  change("ID_AA64PFR2_EL1", (v) => encode("ID_AA64PFR2_EL1", { GCIE: 0 }, v));
-  change("ID_PFR1_EL1", (v) => encode("ID_PFR1_EL1", { GIC: 0 }, v));
+  change("ID_AA64PFR0_EL1", (v) => encode("ID_AA64PFR0_EL1", { GIC }, v));
+  if (hasAarch32El0(host)) change("ID_PFR1_EL1", (v) => encode("ID_PFR1_EL1", { GIC }, v));
+  if (switches.gicFieldsFollowIrqchip) change("ID_AA64PFR2_EL1", (v) => encode("ID_AA64PFR2_EL1", { GCIE: 0 }, v));
 }
 
 /** Puts what the guest reads by MRS into the CPU's own cells. */

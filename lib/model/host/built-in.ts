@@ -40,7 +40,7 @@ const integer: Values = {
   MIDR_EL1: MIDR,
   CNTFRQ_EL0: BigInt(COUNTER_HZ),
   CLIDR_EL1: CLIDR,
-  ...fields("ID_AA64PFR0_EL1",  { EL0: 1, EL1: 1, EL2: 1, FP: 0xf, AdvSIMD: 0xf, RAS: 1, DIT: 1, CSV2: 1, CSV3: 1 }),
+  ...fields("ID_AA64PFR0_EL1",  { EL0: 1, EL1: 1, EL2: 1, FP: 0xf, AdvSIMD: 0xf, GIC: 1, RAS: 1, DIT: 1, CSV2: 1, CSV3: 1 }),
   ...fields("ID_AA64PFR1_EL1",  { SSBS: 2 }),
   ...fields("ID_AA64DFR0_EL1",  { DebugVer: 8, BRPs: BREAKPOINTS - 1, WRPs: WATCHPOINTS - 1, DoubleLock: 0xf }),
   ...fields("ID_AA64ISAR0_EL1", { CRC32: 1, Atomic: 2, TS: 2, TLB: 2 }),
@@ -78,6 +78,6 @@ export const builtInHost: Host = {
   blockSizes: BLOCK_SIZES,
   cacheablePfnmap: false,
   caches: CACHES,
-  gic: null,
+  gic: { v2: false, v3: true, its: false, priorityBits: 5, idBits: 1, seis: 0, a3v: 1 },
   pmu: null,
 };
