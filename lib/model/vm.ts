@@ -18,7 +18,7 @@ import { checkExtension, enableCap } from "./kvm/caps.js";
 import { makeRing, resetRings } from "./kvm/dirty-ring.js";
 import { checkRouting } from "./kvm/routing.js";
 import { readVmStats } from "./kvm/stats.js";
-import { Busy, VCPUS } from "./layout.js";
+import { Busy } from "./layout.js";
 import { ModelMapping, map } from "./memory.js";
 import { clearDirtyLog, getDirtyLog, setRegion } from "./slots.js";
 import { ModelVcpu } from "./vcpu.js";
@@ -75,7 +75,8 @@ export class ModelVm implements VmFd {
     const call = "KVM_CREATE_VCPU";
     const vm = this.#open(call);
     return vm.locked(() => {
-      if (id >= VCPUS || vm.get("vcpuCount") >= VCPUS) throw new Refused("EINVAL", call);
+      const { maxVcpus } = vm.profile.host;
+      if (id >= maxVcpus || vm.get("vcpuCount") >= maxVcpus) throw new Refused("EINVAL", call);
       if (gicOf(vm)?.get("initialised") === 1) throw new Refused("EBUSY", call);
       if (vm.quad("vcpus", id) !== 0n) throw new Refused("EEXIST", call);
       const base = vm.allocationOffset(vm.allocate(VCPU_BYTES, call));

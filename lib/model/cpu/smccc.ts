@@ -147,8 +147,11 @@ function vendorFeatures(vcpu: VcpuState): Result {
 function preciseTime(vcpu: VcpuState): Result {
   const which = argument(vcpu);
   if (which > 1) return [NOT_SUPPORTED];
-  const before = hostCounter();
+  const before = hostCounter(vcpu.vm);
   const wall = BigInt(Math.round((performance.timeOrigin + performance.now()) * 1e6));
-  const cycles = BigInt.asUintN(64, counter(vcpu.vm, which === 0 ? "virtual" : "physical") - (hostCounter() - before));
+  const cycles = BigInt.asUintN(
+    64,
+    counter(vcpu.vm, which === 0 ? "virtual" : "physical") - (hostCounter(vcpu.vm) - before),
+  );
   return [wall >> 32n, wall & 0xffff_ffffn, cycles >> 32n, cycles & 0xffff_ffffn];
 }

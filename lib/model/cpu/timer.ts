@@ -6,28 +6,32 @@ import { vmCells } from "../layout.js";
 import type { VcpuState } from "../vcpu-state.js";
 import type { VmState } from "../vm-state.js";
 
-/** Ticks a second: CNTFRQ_EL0. A tick is a nanosecond of the monotonic clock. */
-export const COUNTER_HZ = 1_000_000_000;
+/** Ticks a second of the monotonic clock. */
+export const CLOCK_HZ = 1_000_000_000;
+const CLOCK = BigInt(CLOCK_HZ);
 
 const ENABLE = 1n;
 const IMASK = 2n;
 const ISTATUS = 4n;
 
 /** The host's counter: the same on every thread. */
-export const hostCounter = (): bigint => process.hrtime.bigint();
+export function hostCounter({ profile: { host } }: VmState): bigint {
+  const nanoseconds = process.hrtime.bigint();
+  return host.counterHz === CLOCK_HZ ? nanoseconds : (nanoseconds * BigInt(host.counterHz)) / CLOCK;
+}
 
 const offsets = { virtual: vmCells.virtualOffset, physical: vmCells.physicalOffset } as const;
 export type TimerKind = keyof typeof offsets;
 
 /** CNTVCT_EL0 or CNTPCT_EL0 of a VM. */
 export function counter(vm: VmState, kind: TimerKind): bigint {
-  return BigInt.asUintN(64, hostCounter() - Atomics.load(vm.quads, offsets[kind]));
+  return BigInt.asUintN(64, hostCounter(vm) - Atomics.load(vm.quads, offsets[kind]));
 }
 
 /** A new vCPU sets the VM's clock to zero, unless KVM_ARM_SET_COUNTER_OFFSET fixed it. */
 export function rebaseCounters(vm: VmState): void {
   if (vm.get("counterFixed") === 1) return;
-  vm.putQuad("virtualOffset", hostCounter());
+  vm.putQuad("virtualOffset", hostCounter(vm));
   vm.putQuad("physicalOffset", 0n);
 }
 
@@ -77,7 +81,7 @@ export function getTimer(vcpu: VcpuState, name: SysRegName): bigint {
 export function setTimer(vcpu: VcpuState, name: SysRegName, value: bigint): void {
   if (isCounter(name)) {
     if (vcpu.vm.get("counterFixed") === 1) return;
-    const offset = BigInt.asUintN(64, hostCounter() - value);
+    const offset = BigInt.asUintN(64, hostCounter(vcpu.vm) - value);
     Atomics.store(vcpu.vm.quads, offsets[kindOf(name)], offset);
   } else vcpu.cpu.set(name, name.includes("_CTL_") ? value & ~ISTATUS : value);
 }
@@ -98,7 +102,7 @@ export function nextTimer(vcpu: VcpuState): number {
   for (const { kind, ctl, cval } of timers) {
     if ((vcpu.cpu.sysreg(ctl) & (ENABLE | IMASK)) !== ENABLE) continue;
     const ticks = vcpu.cpu.sysreg(cval) - counter(vcpu.vm, kind);
-    least = Math.min(least, Math.max(0, (Number(ticks) * 1000) / COUNTER_HZ));
+    least = Math.min(least, Math.max(0, (Number(ticks) * 1000) / vcpu.vm.profile.host.counterHz));
   }
   return least;
 }

@@ -4,7 +4,7 @@
 import { availableParallelism } from "node:os";
 import { encode, type FieldedName, type FieldValues } from "../../arm64/fields.js";
 import type { SysRegName } from "../../arm64/sysregs.js";
-import { COUNTER_HZ } from "../cpu/timer.js";
+import { CLOCK_HZ } from "../cpu/timer.js";
 import { VCPUS } from "../layout.js";
 import { Feature } from "../vcpu-features.js";
 import type { Host } from "./host.js";
@@ -38,7 +38,7 @@ function fields<N extends FieldedName & SysRegName>(register: N, values: Partial
 // biome-ignore format: table
 const integer: Values = {
   MIDR_EL1: MIDR,
-  CNTFRQ_EL0: BigInt(COUNTER_HZ),
+  CNTFRQ_EL0: BigInt(CLOCK_HZ),
   CLIDR_EL1: CLIDR,
   ...fields("ID_AA64PFR0_EL1",  { EL0: 1, EL1: 1, EL2: 1, FP: 0xf, AdvSIMD: 0xf, GIC: 1, RAS: 1, DIT: 1, CSV2: 1, CSV3: 1 }),
   ...fields("ID_AA64PFR1_EL1",  { SSBS: 2 }),
@@ -72,6 +72,7 @@ export const builtInHost: Host = {
   breakpoints: BREAKPOINTS,
   watchpoints: WATCHPOINTS,
   ipaBits: PHYSICAL_BITS,
+  counterHz: CLOCK_HZ,
   cpus: Math.min(availableParallelism(), VCPUS),
   maxVcpus: VCPUS,
   serrorEsr: true,

@@ -17,7 +17,12 @@ import { Feature } from "../vcpu-features.js";
 import { CHOSEN, type GicHost, type Host, type PmuHost } from "./host.js";
 
 const MTE = 1 << 30;
-const keyOf = (features: number, mte: boolean): number => (features & CHOSEN) | (mte ? MTE : 0);
+
+function keyOf(features: number, mte: boolean): number {
+  // HAS_EL2_E2H0 alone is accepted by a 7.2 that can have it, and changes nothing.
+  const alone = (features & Feature.hasEl2) === 0 ? Feature.hasEl2E2h0 : 0;
+  return (features & CHOSEN & ~alone) | (mte ? MTE : 0);
+}
 
 /** The registers of every combination that INIT takes, by key; each is put together when it is first asked for. */
 class Combinations {
@@ -57,9 +62,9 @@ class Combinations {
     return this.of(0, false) ?? new Map();
   }
 
-  /** The most that goes together, of AArch64. */
+  /** The most that goes together, of AArch64 and without EL2, which changes much. */
   get richest(): Listing {
-    const keys = [...this.#listings.keys()].filter((key) => (key & Feature.el1_32bit) === 0);
+    const keys = [...this.#listings.keys()].filter((key) => (key & (Feature.el1_32bit | Feature.hasEl2)) === 0);
     return this.#listings.get(keys.at(-1) ?? 0)?.() ?? this.plain;
   }
 
@@ -138,7 +143,10 @@ export function capturedHost(capture: HostCapture): Host {
     const value = (on === "vm" ? capture.vmCapabilities[name] : undefined) ?? capture.capabilities[name] ?? 0;
     return typeof value === "number" ? value : 0;
   };
-  const always = (capture.init["power-off"] === "ok" ? Feature.powerOff : 0) | Feature.psci02;
+  const alone =
+    (capture.init["power-off"] === "ok" ? Feature.powerOff : 0) |
+    (capture.init["el2-e2h0"] === "ok" ? Feature.hasEl2E2h0 : 0) |
+    Feature.psci02;
   const { plain } = combinations;
   return {
     value(register) {
@@ -148,13 +156,14 @@ export function capturedHost(capture: HostCapture): Host {
     },
     limit: (register, features, mte) => valueIn(combinations.of(features, mte) ?? plain, register),
     takes: (features, mte) => combinations.has(features, mte),
-    features: combinations.features | always,
+    features: combinations.features | alone,
     vectorLengths: capture.vectorLengths.reduce((bits, vq) => bits | (1 << (vq - 1)), 0),
     mte: cap("ARM_MTE") !== 0,
     stolenTime: cap("STEAL_TIME") !== 0,
     breakpoints: cap("GUEST_DEBUG_HW_BPS"),
     watchpoints: cap("GUEST_DEBUG_HW_WPS"),
     ipaBits: cap("ARM_VM_IPA_SIZE"),
+    counterHz: Number(capture.guest["CNTFRQ_EL0"]),
     cpus: cap("NR_VCPUS"),
     maxVcpus: cap("MAX_VCPUS"),
     serrorEsr: cap("ARM_INJECT_SERROR_ESR") !== 0,

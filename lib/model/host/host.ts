@@ -51,6 +51,8 @@ export interface Host {
   readonly watchpoints: number;
   /** KVM_CAP_ARM_VM_IPA_SIZE. */
   readonly ipaBits: number;
+  /** CNTFRQ_EL0: ticks a second of the counter. */
+  readonly counterHz: number;
   /** KVM_CAP_NR_VCPUS and KVM_CAP_MAX_VCPUS, as /dev/kvm answers them. */
   readonly cpus: number;
   readonly maxVcpus: number;
