@@ -19,6 +19,39 @@ function importTime(): void {
   console.log(`import of the package: median ${median(times).toFixed(1)} ms of 15 processes (bar 30)`);
 }
 
+const modelFigure = (figure: string, ...options: string[]): Record<string, number> =>
+  JSON.parse(
+    execFileSync(process.execPath, [...options, join(root, "dist/scripts/bench/model.js"), figure], {
+      encoding: "utf8",
+    }),
+  );
+
+function model(): void {
+  const opened = Array.from({ length: 9 }, () => modelFigure("open"));
+  const ofOpened = (what: string) => median(opened.map((one) => one[what] as number)).toFixed(1);
+  console.log(`model: its modules loaded in ${ofOpened("load")} ms, once a process, when it is first opened`);
+  console.log(
+    `model: Kvm, VM and vCPU opened and initialised in ${ofOpened("first")} ms (bar 10), again in ${ofOpened("again")} ms`,
+  );
+  const bytes = median(Array.from({ length: 5 }, () => modelFigure("memory", "--expose-gc")["bytes"] as number));
+  console.log(`model: ${(bytes / 2 ** 20).toFixed(1)} MiB resident besides Node and guest RAM, having run (bar 50)`);
+  const { count, getAll, getRegs, getOne, setOne } = modelFigure("registers") as Record<string, number> &
+    RegisterFigures;
+  console.log(`model: list of ${count} registers, getRegBytes ${us(getAll)} µs (bar 300), getRegs ${us(getRegs)} µs`);
+  console.log(`model: one register, getReg ${perSecond(getOne)}, setReg ${perSecond(setOne)} a second (bar 500 000)`);
+}
+
+interface RegisterFigures {
+  readonly count: number;
+  readonly getAll: number;
+  readonly getRegs: number;
+  readonly getOne: number;
+  readonly setOne: number;
+}
+
+const us = (nanoseconds: number): string => (nanoseconds / 1000).toFixed(0);
+const perSecond = (nanoseconds: number): string => Math.round(1e9 / nanoseconds).toLocaleString("fr-FR");
+
 function ioctls(): void {
   const compiler = "aarch64-linux-gnu-gcc";
   if (spawnSync(compiler, ["--version"]).error) {
@@ -38,4 +71,5 @@ function ioctls(): void {
 }
 
 importTime();
+model();
 ioctls();
