@@ -31,7 +31,7 @@ const table = {
   //                              6.1          6.12         7.2
   /** Bits of features[0] that KVM_ARM_VCPU_INIT knows; others are ENOENT. */
   vcpuFeatureBits:             [ 0x7f,        0x7f,        0x1ff       ],
-  /** The first INIT fixes the features of the whole VM. */
+  /** The first INIT fixes the features of the whole VM, not the register width alone. */
   featuresAreVmWide:           [ false,       true,        true        ],
   /** POWER_OFF is left out when features are compared with those of an earlier INIT. */
   powerOffIsNoFeature:         [ false,       true,        true        ],
@@ -71,6 +71,10 @@ const table = {
   eventsNeedInit:              [ false,       false,       true        ],
   /** KVM_SET_VCPU_EVENTS takes the external abort first, and commits what it injects to the registers at once. */
   eventsCommitAtOnce:          [ false,       false,       true        ],
+  /** An injected abort has the IL bit of what the CPU last trapped, not always 1. */
+  injectedIlFollowsTrap:       [ true,        true,        false       ],
+  /** ESR_EL1 of an injected abort is extended from 32 bits by its sign. */
+  injectedEsrSigned:           [ true,        false,       false       ],
   /** CCSIDR values are fabricated and can be written; before, they are the hardware's and invariant. */
   ccsidrFabricated:            [ false,       true,        true        ],
   /** Timers, then MIDR, REVIDR and the other invariants are listed before the system registers, not among them. */

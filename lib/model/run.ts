@@ -5,7 +5,7 @@
 import { KVM_EXIT, KVM_GUESTDBG, KVM_MP_STATE, KVM_SYSTEM_EVENT } from "../uapi/constants.js";
 import { type ErrnoName, errno } from "../uapi/errno.js";
 import { run } from "../uapi/structs.js";
-import { Ec, injectExternalAbort } from "./cpu/exceptions.js";
+import { Ec } from "./cpu/exceptions.js";
 import { breakpointsOf, noGuestDebug, watchpointsOf } from "./cpu/guest-debug.js";
 import { publishIdRegisters, settleGicFields } from "./cpu/id-registers.js";
 import { type CallOutcome, hypercall } from "./cpu/smccc.js";
@@ -18,6 +18,7 @@ import { mapGic } from "./gic/v3.js";
 import { shareRing } from "./kvm/buses.js";
 import { selectedCcsidr } from "./kvm/demux-regs.js";
 import { ringIsFull } from "./kvm/dirty-ring.js";
+import { commitAbort } from "./kvm/inject.js";
 import { applyPendingReset } from "./kvm/reset.js";
 import { count, countWait, setBlocking } from "./kvm/stats.js";
 import { completeMmio, guestAbort, SlotBus, skipInstruction } from "./stage2.js";
@@ -44,6 +45,9 @@ const LINES = Attention.irq | Attention.fiq | Attention.serror;
 const WFX_TI = 1;
 const IMMEDIATE = 0xffff;
 const KVM_DEBUG_ARCH_HSR_HIGH_VALID = 1;
+
+/** PSTATE.EL of EL2. */
+const EL2 = 8;
 
 type Outcome = "resume" | "exit" | ErrnoName;
 
@@ -75,7 +79,7 @@ export class Runner {
     const refused = this.#prepare();
     if (refused !== null) return errno(refused);
     if (vcpu.run.getUint32(run.exit_reason, true) === KVM_EXIT.MMIO) completeMmio(vcpu);
-    foldAbort(vcpu);
+    commitAbort(vcpu);
     if (vcpu.run.getUint8(run.immediate_exit) !== 0 || vcpu.exchange("kicked", 0) === 1) return errno("EINTR");
     vcpu.run.setUint32(run.exit_reason, KVM_EXIT.UNKNOWN, true);
     vcpu.run.setUint16(run.flags, 0, true);
@@ -132,6 +136,7 @@ export class Runner {
       }
       if (this.#timerLineChanged()) return this.#interrupted("line");
       if (state === KVM_MP_STATE.SUSPENDED) continue;
+      if (this.#lacksState()) return "exit";
       const outcome = yield* this.#enter();
       if (outcome !== "resume") return outcome;
       // However the guest spends its time, others have theirs.
@@ -139,6 +144,14 @@ export class Runner {
       yield SLICE;
       sliceBegan = performance.now();
     }
+  }
+
+  /** Whether the guest is where the engine cannot follow: an exit says so. */
+  #lacksState(): boolean {
+    const { mode } = this.#vcpu.cpu;
+    if ((mode & (Pstate.nRW | EL2)) === 0) return false;
+    lacksInstruction(this.#vcpu, 0, (mode & Pstate.nRW) !== 0 ? "AArch32 state" : "EL2");
+    return true;
   }
 
   #interrupted(why: "signal" | "line"): "EINTR" {
@@ -277,11 +290,6 @@ export class Runner {
     if (esr >>> 26 === Ec.watchpointLower) vcpu.run.setBigUint64(run["debug.arch.far"], far, true);
     return "exit";
   }
-}
-
-/** An external abort that KVM_SET_VCPU_EVENTS left for the next entry. */
-export function foldAbort(vcpu: VcpuState): void {
-  if (vcpu.exchange("abortPending", 0) === 1) injectExternalAbort(vcpu.cpu, "data", vcpu.cpu.farEl2, vcpu.pstateBits);
 }
 
 function environmentOf(vcpu: VcpuState): Environment {

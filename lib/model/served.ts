@@ -6,7 +6,15 @@ import { Feature } from "./vcpu-features.js";
 
 export const served = {
   /** Bits of features[0] of KVM_ARM_VCPU_INIT. Without pmuV3 the host has no PMU. */
-  features: Feature.powerOff | Feature.psci02 | Feature.sve,
+  features:
+    Feature.powerOff |
+    Feature.el1_32bit |
+    Feature.psci02 |
+    Feature.sve |
+    Feature.ptrauthAddress |
+    Feature.ptrauthGeneric |
+    // Without EL2 it is taken and means nothing.
+    Feature.hasEl2E2h0,
   /** Devices of KVM_CREATE_DEVICE: "v2", "v3", "its". */
   gic: [] as readonly (keyof Pick<GicHost, "v2" | "v3" | "its">)[],
   /** KVM_CAP_ARM_MTE. */

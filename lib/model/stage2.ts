@@ -4,13 +4,14 @@
 import { KVM_EXIT, KVM_MEM, PAGE_BYTES } from "../uapi/constants.js";
 import type { ErrnoName } from "../uapi/errno.js";
 import { run } from "../uapi/structs.js";
-import { Ec, Fsc, injectAddressSizeFault, injectExternalAbort } from "./cpu/exceptions.js";
+import { Ec, Fsc, injectAddressSizeFault } from "./cpu/exceptions.js";
 import { Pstate } from "./cpu/state.js";
 import type { Bus, BusAccess } from "./engine/stop.js";
 import type { EventFds } from "./eventfd.js";
 import { exit, putQuad, putWord } from "./exits.js";
 import { busIsEmpty, storeToBus } from "./kvm/buses.js";
 import { pushDirty } from "./kvm/dirty-ring.js";
+import { commitAbort, pendAbort } from "./kvm/inject.js";
 import { count } from "./kvm/stats.js";
 import { VmCap, vmCells } from "./layout.js";
 import { markDirty, SlotMap } from "./slots.js";
@@ -81,7 +82,8 @@ export function guestAbort(vcpu: VcpuState, bus: SlotBus, eventFds: EventFds, ab
     return "resume";
   }
   if (ipa >> BigInt(vm.get("ipaBits")) !== 0n || access === "instruction" || (esr & S1PTW) !== 0) {
-    injectExternalAbort(cpu, access, far, vcpu.pstateBits);
+    pendAbort(vcpu, access, far);
+    commitAbort(vcpu);
     return "resume";
   }
   const slot = bus.slots.find(Number(ipa));

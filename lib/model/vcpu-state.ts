@@ -6,7 +6,7 @@ import { type SysRegName, sysRegByName } from "../arm64/sysregs.js";
 import { type Feature as A64Feature, promised } from "./a64/features.js";
 import { implementedPstate } from "./cpu/exceptions.js";
 import { Attention, CpuState, cells } from "./cpu/state.js";
-import { CONTROL_BYTES, RUN_BYTES, VCPUS, type VcpuCell, vcpuCells, vmCells } from "./layout.js";
+import { CONTROL_BYTES, RUN_BYTES, VCPUS, type VcpuCell, VmCap, vcpuCells, vmCells } from "./layout.js";
 import { Feature } from "./vcpu-features.js";
 import type { VmState } from "./vm-state.js";
 
@@ -106,7 +106,7 @@ export class VcpuState {
       case "noE2H0":
         return !this.feature(Feature.hasEl2E2h0);
       case "MTE":
-        return false;
+        return (this.vm.peek("caps") & VmCap.mte) !== 0;
       default: {
         const [register, lsb, least] = promisedBy[condition]!;
         return Number((this.idRegister(register) >> BigInt(lsb)) & 15n) >= least;

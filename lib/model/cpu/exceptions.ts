@@ -117,35 +117,15 @@ export function injectUndefined(state: CpuState, implemented = ALL_PSTATE): void
   takeSynchronous(state, syndrome(Ec.unknown, 0), state.pc, null, implemented);
 }
 
-/** Synchronous external abort on a fetch or on a data access, as a hypervisor injects it: nothing but EC, IL and FSC. */
-export function injectExternalAbort(
-  state: CpuState,
-  access: "instruction" | "data",
-  far: bigint,
-  implemented = ALL_PSTATE,
-): void {
-  injectAbort(state, access, far, Fsc.syncExternal, implemented);
-}
-
-/** Address size fault, level 0. */
+/** Address size fault, level 0, as a hypervisor injects it: nothing but EC, IL and FSC. */
 export function injectAddressSizeFault(
   state: CpuState,
   access: "instruction" | "data",
   far: bigint,
   implemented = ALL_PSTATE,
 ): void {
-  injectAbort(state, access, far, Fsc.addressSize0, implemented);
-}
-
-function injectAbort(
-  state: CpuState,
-  access: "instruction" | "data",
-  far: bigint,
-  fsc: number,
-  implemented: number,
-): void {
   const lower = access === "data" ? Ec.dataAbortLower : Ec.instructionAbortLower;
-  takeSynchronous(state, syndrome(lower + state.el, fsc), state.pc, far, implemented);
+  takeSynchronous(state, syndrome(lower + state.el, Fsc.addressSize0), state.pc, far, implemented);
 }
 
 /** Makes a virtual SError pending: it is taken when PSTATE.A allows. `iss`: ESR_EL1 bits 24:0. */

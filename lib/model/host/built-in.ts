@@ -76,6 +76,8 @@ export const builtInHost: Host = {
   cpus: Math.min(availableParallelism(), VCPUS),
   maxVcpus: VCPUS,
   serrorEsr: true,
+  // Not affected.
+  workarounds: [2, 3, 2],
   blockSizes: BLOCK_SIZES,
   cacheablePfnmap: false,
   caches: CACHES,

@@ -148,6 +148,7 @@ export function capturedHost(capture: HostCapture): Host {
     (capture.init["el2-e2h0"] === "ok" ? Feature.hasEl2E2h0 : 0) |
     Feature.psci02;
   const { plain } = combinations;
+  const workaround = (n: 1 | 2 | 3) => Number(valueIn(plain, `firmware SMCCC_ARCH_WORKAROUND_${n}`));
   return {
     value(register) {
       const guest = capture.guest[register];
@@ -167,6 +168,7 @@ export function capturedHost(capture: HostCapture): Host {
     cpus: cap("NR_VCPUS"),
     maxVcpus: cap("MAX_VCPUS"),
     serrorEsr: cap("ARM_INJECT_SERROR_ESR") !== 0,
+    workarounds: [workaround(1), workaround(2), workaround(3)],
     blockSizes: cap("ARM_SUPPORTED_BLOCK_SIZES"),
     cacheablePfnmap: cap("ARM_CACHEABLE_PFNMAP_SUPPORTED", "vm") !== 0,
     caches: cachesOf(plain),

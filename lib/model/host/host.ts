@@ -58,6 +58,8 @@ export interface Host {
   readonly maxVcpus: number;
   /** KVM_CAP_ARM_INJECT_SERROR_ESR: the CPU has RAS. */
   readonly serrorEsr: boolean;
+  /** KVM_REG_ARM_SMCCC_ARCH_WORKAROUND_1, 2 and 3 of a new vCPU. */
+  readonly workarounds: readonly [number, number, number];
   /** KVM_CAP_ARM_SUPPORTED_BLOCK_SIZES, for kernels that have it. */
   readonly blockSizes: number;
   /** KVM_CAP_ARM_CACHEABLE_PFNMAP_SUPPORTED on a VM. */

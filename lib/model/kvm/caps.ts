@@ -10,6 +10,7 @@ import type { Host } from "../host/host.js";
 import { SLOTS, VmCap } from "../layout.js";
 import type { Profile } from "../profile.js";
 import { slotCount } from "../slots.js";
+import { Feature } from "../vcpu-features.js";
 import type { VmState } from "../vm-state.js";
 import { MOST_RING_BYTES } from "./dirty-ring.js";
 
@@ -34,6 +35,10 @@ const hosts =
   ({ profile }) =>
     Number(answer(profile.host));
 
+const feature = (bit: number) => (host: Host) => (host.features & bit) !== 0;
+/** 7.2 accepts the feature bit on hosts without EL2 for guests too; the capability says the truth. */
+const hasEl2WithoutHost = (host: Host) => feature(Feature.hasEl2)(host) && feature(Feature.hasEl2E2h0)(host);
+
 // biome-ignore format: table
 const rows: Partial<Record<CapName, Row>> = {
   USER_MEMORY: always(1), MP_STATE: always(1), SYNC_MMU: always(1), DESTROY_MEMORY_REGION_WORKS: always(1),
@@ -51,6 +56,9 @@ const rows: Partial<Record<CapName, Row>> = {
   MAX_VCPU_ID: always(hosts((h) => h.maxVcpus)), ARM_VM_IPA_SIZE: always(hosts((h) => h.ipaBits)),
   ARM_INJECT_SERROR_ESR: always(hosts((h) => h.serrorEsr)), ARM_SVE: always(hosts((h) => h.vectorLengths !== 0)),
   GUEST_DEBUG_HW_BPS: always(hosts((h) => h.breakpoints)), GUEST_DEBUG_HW_WPS: always(hosts((h) => h.watchpoints)),
+  ARM_EL1_32BIT: always(hosts(feature(Feature.el1_32bit))), ARM_PTRAUTH_ADDRESS: always(hosts(feature(Feature.ptrauthAddress))),
+  ARM_PTRAUTH_GENERIC: always(hosts(feature(Feature.ptrauthGeneric))), ARM_MTE: always(hosts((h) => h.mte)),
+  ARM_EL2: always(hosts(feature(Feature.hasEl2)), "7.2"), ARM_EL2_E2H0: always(hosts(hasEl2WithoutHost), "7.2"),
   DIRTY_LOG_RING_ACQ_REL: always(MOST_RING_BYTES, "6.12"), DIRTY_LOG_RING_WITH_BITMAP: always(1, "6.12"),
   COUNTER_OFFSET: always(1, "6.12"), USER_MEMORY2: always(1, "6.12"),
   ARM_SUPPORTED_REG_MASK_RANGES: always(1, "6.12"), ARM_SUPPORTED_BLOCK_SIZES: always(hosts((h) => h.blockSizes), "6.12"),
@@ -110,8 +118,8 @@ const enable: Partial<Record<CapName, Enable>> = {
   ARM_NISV_TO_USER: setCap(VmCap.nisv),
   ARM_SYSTEM_SUSPEND: setCap(VmCap.suspend),
   ARM_SEA_TO_USER: setCap(VmCap.sea),
-  ARM_WRITABLE_IMP_ID_REGS: (vm) =>
-    vm.get("vcpuCount") === 0 && setCap(VmCap.writableImp)(vm, new DataView(new ArrayBuffer(0))),
+  ARM_MTE: (vm, args) => vm.profile.host.mte && vm.get("vcpuCount") === 0 && setCap(VmCap.mte)(vm, args),
+  ARM_WRITABLE_IMP_ID_REGS: (vm, args) => vm.get("vcpuCount") === 0 && setCap(VmCap.writableImp)(vm, args),
   ARM_EAGER_SPLIT_CHUNK_SIZE: (vm, args) => {
     const bytes = arg0(args);
     const possible =

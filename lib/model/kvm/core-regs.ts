@@ -1,7 +1,8 @@
 // The core registers: struct kvm_regs by 32-bit words.
 
 import type { ErrnoName } from "../../uapi/errno.js";
-import { cells } from "../cpu/state.js";
+import { cells, Pstate } from "../cpu/state.js";
+import { hasAarch32El0 } from "../host/host.js";
 import { Feature } from "../vcpu-features.js";
 import type { VcpuState } from "../vcpu-state.js";
 import type { RegisterId } from "./one-reg.js";
@@ -64,8 +65,27 @@ export function getCore(vcpu: VcpuState, register: RegisterId, value: DataView):
   return null;
 }
 
-/** PSTATE modes of a CPU without AArch32 and without EL2: EL0t, EL1t, EL1h. */
-const MODES = [0, 4, 5];
+/** Modes of AArch32 state. */
+const USR = 0x10;
+const SYS = 0x1f;
+/** FIQ, IRQ, SVC, ABT, UND, SYS. */
+const MODES_32: readonly number[] = [0x11, 0x12, 0x13, 0x17, 0x1b, SYS];
+/** EL0t, EL1t, EL1h; EL2t, EL2h. */
+const MODES_64: readonly number[] = [0, 4, 5];
+const MODES_EL2: readonly number[] = [8, 9];
+
+function hasMode(vcpu: VcpuState, mode: number): boolean {
+  if (mode === USR) return hasAarch32El0(vcpu.vm.profile.host);
+  if (vcpu.feature(Feature.el1_32bit)) return MODES_32.includes(mode);
+  return MODES_64.includes(mode) || (vcpu.feature(Feature.hasEl2) && MODES_EL2.includes(mode));
+}
+
+/** In AArch32 state PC and the registers that the mode has are 32 bits wide, whatever was written. */
+function narrow({ cpu }: VcpuState): void {
+  const count = [USR, SYS].includes(cpu.mode & Pstate.M) ? 15 : 31;
+  for (let n = 0; n < count; n++) cpu.setX(n, cpu.x(n) & 0xffff_ffffn);
+  cpu.pc &= 0xffff_ffffn;
+}
 
 export function setCore(vcpu: VcpuState, register: RegisterId, value: DataView): ErrnoName | null {
   const member = find(vcpu, register);
@@ -73,11 +93,12 @@ export function setCore(vcpu: VcpuState, register: RegisterId, value: DataView):
   const { cpu } = vcpu;
   if (register.index === PSTATE) {
     const pstate = value.getBigUint64(0, true);
-    if (!MODES.includes(Number(pstate & 31n))) return "EINVAL";
+    if (!hasMode(vcpu, Number(pstate & 31n))) return "EINVAL";
     cpu.pstate = pstate;
     vcpu.put("pstateHigh", Number(BigInt.asIntN(32, pstate >> 32n)));
   } else if (register.index === FPSR) cpu.fpsr = value.getUint32(0, true);
   else if (register.index === FPCR) cpu.fpcr = value.getUint32(0, true);
   else for (let n = 0; n < member.bytes / 8; n++) cpu.quads[member.cell + n] = value.getBigUint64(8 * n, true);
+  if ((cpu.mode & Pstate.nRW) !== 0) narrow(vcpu);
   return null;
 }

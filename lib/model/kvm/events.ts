@@ -1,9 +1,10 @@
 // KVM_GET_VCPU_EVENTS, KVM_SET_VCPU_EVENTS: Documentation/virt/kvm/api.rst 4.31, 4.32.
 
 import { Refused } from "../../errors.js";
-import { injectExternalAbort, injectSError, takePendingInterrupt } from "../cpu/exceptions.js";
+import { injectSError, takePendingInterrupt } from "../cpu/exceptions.js";
 import { Pstate } from "../cpu/state.js";
 import type { VcpuState } from "../vcpu-state.js";
+import { commitAbort, pendAbort } from "./inject.js";
 
 const PENDING = 0;
 const HAS_ESR = 1;
@@ -22,7 +23,7 @@ export function getEvents(vcpu: VcpuState, events: Uint8Array): void {
   const { switches } = vcpu.vm.profile;
   if (switches.eventsNeedInit && vcpu.get("initialised") === 0) throw new Refused("ENOEXEC", "KVM_GET_VCPU_EVENTS");
   events.fill(0);
-  events[HAS_ESR] = 1;
+  events[HAS_ESR] = Number(vcpu.vm.profile.host.serrorEsr);
   const iss = vcpu.cpu.pendingSError;
   if (iss === null) return;
   events[PENDING] = 1;
@@ -40,14 +41,15 @@ export function setEvents(vcpu: VcpuState, events: Uint8Array): void {
     pendSError(vcpu, events, call);
     if (events[EXT_DABT] !== 0) {
       vcpu.put("mmioIss", 0);
-      vcpu.put("abortPending", 1);
+      pendAbort(vcpu, "data", vcpu.cpu.farEl2);
     }
     return;
   }
   if (events[EXT_DABT] !== 0) {
     // The access that waits for userspace ends in the abort instead.
     vcpu.put("mmioIss", 0);
-    injectExternalAbort(vcpu.cpu, "data", vcpu.cpu.farEl2, vcpu.pstateBits);
+    pendAbort(vcpu, "data", vcpu.cpu.farEl2);
+    commitAbort(vcpu);
   }
   pendSError(vcpu, events, call);
   if (vcpu.cpu.pendingSError !== null && (vcpu.cpu.mode & Pstate.A) === 0)
@@ -58,6 +60,6 @@ function pendSError(vcpu: VcpuState, events: Uint8Array, call: string): void {
   if (events[PENDING] === 0) return;
   const esr = viewOf(events).getBigUint64(ESR, true);
   if (events[HAS_ESR] === 0) injectSError(vcpu.cpu, IMPLEMENTATION_DEFINED);
-  else if ((esr & ~ISS) !== 0n) throw new Refused("EINVAL", call);
+  else if (!vcpu.vm.profile.host.serrorEsr || (esr & ~ISS) !== 0n) throw new Refused("EINVAL", call);
   else injectSError(vcpu.cpu, Number(esr));
 }

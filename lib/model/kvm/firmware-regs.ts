@@ -13,8 +13,8 @@ const PSCI_VERSION = 0;
 const WORKAROUND_2 = 2;
 export const FIRMWARE_COUNT = 4;
 
-/** What the host says to SMCCC_ARCH_WORKAROUND_1, 2 and 3: its CPU is not affected. */
-const NOT_REQUIRED = [0n, 2n, 3n, 2n] as const;
+/** What the host says to SMCCC_ARCH_WORKAROUND_1, 2 and 3. */
+const workaround = (vcpu: VcpuState, index: number): bigint => BigInt(vcpu.vm.profile.host.workarounds[index - 1]!);
 const LEVEL = 0xfn;
 const ENABLED = 0x10n;
 const AVAILABLE = 2n;
@@ -32,7 +32,7 @@ export function psciVersion(vcpu: VcpuState): number {
 
 export function getFirmware(vcpu: VcpuState, { index, bytes }: RegisterId, value: DataView): ErrnoName | null {
   if (bytes !== 8 || index >= FIRMWARE_COUNT) return "ENOENT";
-  value.setBigUint64(0, index === PSCI_VERSION ? BigInt(psciVersion(vcpu)) : NOT_REQUIRED[index]!, true);
+  value.setBigUint64(0, index === PSCI_VERSION ? BigInt(psciVersion(vcpu)) : workaround(vcpu, index), true);
   return null;
 }
 
@@ -40,11 +40,13 @@ export function setFirmware(vcpu: VcpuState, { index, bytes }: RegisterId, value
   if (bytes !== 8 || index >= FIRMWARE_COUNT) return "ENOENT";
   const wanted = value.getBigUint64(0, true);
   if (index === PSCI_VERSION) return setPsciVersion(vcpu, wanted);
-  if (index !== WORKAROUND_2) return wanted > LEVEL || wanted > NOT_REQUIRED[index]! ? "EINVAL" : null;
+  const host = workaround(vcpu, index);
+  if (index !== WORKAROUND_2) return wanted > LEVEL || wanted > host ? "EINVAL" : null;
   const level = wanted & LEVEL;
   if ((wanted & ~(LEVEL | ENABLED)) !== 0n) return "EINVAL";
   if ((wanted & ENABLED) !== 0n && level !== AVAILABLE) return "EINVAL";
-  return level > NOT_REQUIRED[WORKAROUND_2] ? "EINVAL" : null;
+  // Levels are not those of the register before 4.19: not available and unknown are 0, available and not required 3.
+  return (level > 1n ? 3n : 0n) > host ? "EINVAL" : null;
 }
 
 function setPsciVersion(vcpu: VcpuState, wanted: bigint): ErrnoName | null {

@@ -3,7 +3,6 @@
 import { Refused } from "../../errors.js";
 import { KVM_ARM_TARGET_GENERIC_V8, KVM_MP_STATE } from "../../uapi/constants.js";
 import { initIdRegisters, publishIdRegisters } from "../cpu/id-registers.js";
-import { VmCap } from "../layout.js";
 import { Feature } from "../vcpu-features.js";
 import type { VcpuState } from "../vcpu-state.js";
 import { resetVcpu } from "./reset.js";
@@ -21,15 +20,16 @@ export function init(vcpu: VcpuState, bytes: Uint8Array): void {
   if ((wanted & ~switches.vcpuFeatureBits) !== 0 || words.some((word, n) => n > 0 && word !== 0)) {
     throw new Refused("ENOENT", call);
   }
-  if ((wanted & ~host.features) !== 0) throw new Refused("EINVAL", call);
-  if (!host.takes(wanted, (vcpu.vm.get("caps") & VmCap.mte) !== 0)) throw new Refused("EINVAL", call);
+  if ((wanted & ~host.features) !== 0 || !fitTogether(vcpu, wanted)) throw new Refused("EINVAL", call);
+  if (!host.takes(wanted, vcpu.has("MTE"))) throw new Refused("EINVAL", call);
   const compared = switches.powerOffIsNoFeature ? wanted & ~Feature.powerOff : wanted;
   const again = vcpu.get("initialised") === 1;
   if (again && vcpu.get("features") !== compared) throw new Refused("EINVAL", call);
   vcpu.vm.locked(() => {
     const { vm } = vcpu;
     const fixed = vm.get("features");
-    if (switches.featuresAreVmWide && fixed !== -1 && fixed !== compared) throw new Refused("EINVAL", call);
+    const shared = switches.featuresAreVmWide ? -1 : Feature.el1_32bit;
+    if (fixed !== -1 && ((fixed ^ compared) & shared) !== 0) throw new Refused("EINVAL", call);
     if (fixed === -1) vm.put("features", compared);
     initIdRegisters(vm, switches.featuresAreVmWide ? compared : 0);
   });
@@ -39,6 +39,13 @@ export function init(vcpu: VcpuState, bytes: Uint8Array): void {
   resetVcpu(vcpu, again ? "again" : "first");
   publishIdRegisters(vcpu);
   vcpu.store("mpState", (wanted & Feature.powerOff) === 0 ? KVM_MP_STATE.RUNNABLE : KVM_MP_STATE.STOPPED);
+}
+
+/** Both halves of pointer authentication or none; AArch32 goes with neither MTE nor EL2. */
+function fitTogether(vcpu: VcpuState, wanted: number): boolean {
+  const has = (feature: number) => (wanted & feature) !== 0;
+  if (has(Feature.ptrauthAddress) !== has(Feature.ptrauthGeneric)) return false;
+  return !has(Feature.el1_32bit) || !(vcpu.has("MTE") || has(Feature.hasEl2));
 }
 
 export function finalize(vcpu: VcpuState, feature: number): void {

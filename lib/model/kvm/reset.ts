@@ -5,10 +5,14 @@ import { sysRegs } from "../../arm64/sysregs.js";
 import { cells, Pstate } from "../cpu/state.js";
 import { madeUpClidr } from "../host/host.js";
 import { vcpuCells } from "../layout.js";
+import { Feature } from "../vcpu-features.js";
 import type { VcpuState } from "../vcpu-state.js";
 
-/** EL1h with D, A, I and F masked. */
-const RESET_PSTATE = BigInt(Pstate.DAIF | 5);
+/** With all interrupts masked: EL1h, EL2h, or Supervisor mode of AArch32. */
+function resetPstate(vcpu: VcpuState): bigint {
+  if (vcpu.feature(Feature.el1_32bit)) return BigInt(Pstate.A | Pstate.I | Pstate.F | 0x13);
+  return BigInt(Pstate.DAIF | (vcpu.feature(Feature.hasEl2) ? 9 : 5));
+}
 
 /** MPIDR_EL1 of a vCPU: 16 to a cluster, as a GICv3's SGIs can address them. */
 function mpidr(id: number): bigint {
@@ -24,7 +28,7 @@ export function resetVcpu(vcpu: VcpuState, which: "first" | "again"): void {
   for (let n = 0; n < 31; n++) cpu.setX(n, 0n);
   cpu.spEl0 = 0n;
   cpu.pc = 0n;
-  cpu.pstate = RESET_PSTATE;
+  cpu.pstate = resetPstate(vcpu);
   vcpu.put("pstateHigh", 0);
   for (let n = 1; n < 5; n++) cpu.setSpsr(n, 0n);
   cpu.quads.fill(0n, cells.v, cells.v + 64);
