@@ -2,8 +2,8 @@
 // place in the file. Nothing here takes longer, or more memory, than in proportion to a file of bounded size.
 
 import { fieldsOf } from "../../arm64/fields.js";
-import { parseRegId } from "../../arm64/format.js";
-import { bytesOf } from "../../arm64/reg-id.js";
+import { formatRegId, parseRegId } from "../../arm64/format.js";
+import { bitsOf, type RegId } from "../../arm64/reg-id.js";
 import { kernels } from "../../arm64/sysreg-row.js";
 import { sysRegByName } from "../../arm64/sysregs.js";
 import { vcpuFeatures } from "../../arm64/vcpu-features.js";
@@ -42,13 +42,15 @@ const registerChecks = new Map<string, Check<CapturedValue>>();
 function registerCheck(name: string): Check<CapturedValue> | undefined {
   const found = registerChecks.get(name);
   if (found !== undefined || name.length > 40) return found;
-  let bytes: number;
+  let id: RegId;
   try {
-    bytes = bytesOf(parseRegId(name));
+    id = parseRegId(name);
   } catch {
     return undefined; // no register has this name
   }
-  const check: Check<CapturedValue> = either(["volatile", null] as const, hex(bytes * 8));
+  // One name for one register.
+  if (formatRegId(id) !== name) return undefined;
+  const check: Check<CapturedValue> = either(["volatile", null] as const, hex(bitsOf(id)));
   // Names of files that come later must not fill the memory.
   if (registerChecks.size < MOST_REGISTERS) registerChecks.set(name, check);
   return check;
@@ -115,45 +117,56 @@ const capture: Check<HostCapture> = object({
   vcpuAttributes: attributes,
 });
 
-/** What the members say of each other. */
-function checkSense(host: HostCapture, path: string): void {
-  const [plain] = host.combinations;
+/** What the model cannot do without. */
+const needed = ["MIDR_EL1", "CTR_EL0", "ID_AA64PFR0_EL1", "ID_AA64DFR0_EL1", "ID_AA64MMFR0_EL1"];
+
+function checkCombinations({ combinations, vectorLengths }: HostCapture, path: string): void {
+  const [plain] = combinations;
   const isPlain = plain?.registers !== undefined && plain.features.length === 0 && !plain.mte && !plain.refused;
-  if (!isPlain) throw new RangeError(`${path}.combinations[0]: must be the vCPU without features, with its registers`);
-  for (const name of ["MIDR_EL1", "CTR_EL0", "ID_AA64PFR0_EL1", "ID_AA64DFR0_EL1", "ID_AA64MMFR0_EL1"]) {
-    if (plain.registers?.[name] === undefined) {
-      throw new TypeError(`${path}.combinations[0].registers.${name}: is missing`);
+  if (!isPlain) throw new RangeError(`${path}[0]: must be the vCPU without features, with its registers`);
+  for (const name of needed) {
+    const value = plain.registers?.[name];
+    if (value === undefined) throw new TypeError(`${path}[0].registers.${name}: is missing`);
+    if (value === null || value === "volatile") {
+      throw new RangeError(`${path}[0].registers.${name}: must be a value, got ${value}`);
     }
   }
   const seen = new Set<string>();
-  for (const [n, one] of host.combinations.entries()) {
+  for (const [n, one] of combinations.entries()) {
     const made = choicesOf(one);
     const features = new Set(made.flatMap((choice): readonly string[] => choices[choice]));
     if (features.size !== one.features.length || !one.features.every((feature) => features.has(feature))) {
-      throw new RangeError(`${path}.combinations[${n}].features: must be made of ${Object.keys(choices).join(", ")}`);
+      throw new RangeError(`${path}[${n}].features: must be made of ${Object.keys(choices).join(", ")}`);
+    }
+    if (features.has("sve") && !one.refused && vectorLengths.length === 0) {
+      throw new RangeError(`${path}[${n}].features: has sve, and the host has no vector lengths`);
     }
     const key = made.join(" ");
-    if (seen.has(key)) throw new RangeError(`${path}.combinations[${n}]: stands there twice`);
+    if (seen.has(key)) throw new RangeError(`${path}[${n}]: stands there twice`);
     seen.add(key);
   }
-  const bounds = {
-    ARM_VM_IPA_SIZE: [32, 52],
-    NR_VCPUS: [1, 0x1_0000],
-    MAX_VCPUS: [1, VCPUS],
-    GUEST_DEBUG_HW_BPS: [0, 16],
-    GUEST_DEBUG_HW_WPS: [0, 16],
-  } as const;
-  for (const [name, [least, most]] of Object.entries(bounds)) {
+}
+
+const capBounds = {
+  ARM_VM_IPA_SIZE: [32, 52],
+  NR_VCPUS: [1, 0x1_0000],
+  MAX_VCPUS: [1, VCPUS],
+  GUEST_DEBUG_HW_BPS: [0, 16],
+  GUEST_DEBUG_HW_WPS: [0, 16],
+} as const;
+
+/** Least and most of what guests read, where not every value makes sense. DC ZVA zeroes 2048 bytes at most. */
+const guestBounds = { CNTFRQ_EL0: [1n, 0xffff_ffffn], DCZID_EL0: [0n, 9n] } as const;
+const PROHIBITED = 1n << 4n;
+
+function checkBounds(host: HostCapture, path: string): void {
+  for (const [name, [least, most]] of Object.entries(capBounds)) {
     integer(least, most)(host.capabilities[name] ?? 0, `${path}.capabilities.${name}`);
   }
-  const frequency = host.guest["CNTFRQ_EL0"];
-  if (
-    frequency === undefined ||
-    frequency === "undefined" ||
-    BigInt(frequency) === 0n ||
-    BigInt(frequency) >> 32n !== 0n
-  ) {
-    throw new RangeError(`${path}.guest.CNTFRQ_EL0: must be from 0x1 to 0xffffffff`);
+  for (const [name, [least, most]] of Object.entries(guestBounds)) {
+    const text = host.guest[name] ?? "undefined";
+    const value = text === "undefined" ? -1n : BigInt(text) & ~(name === "DCZID_EL0" ? PROHIBITED : 0n);
+    if (value < least || value > most) throw new RangeError(`${path}.guest.${name}: must be ${least} to ${most}`);
   }
   if (host.vectorLengths.some((vq, n) => vq <= (host.vectorLengths[n - 1] ?? 0))) {
     throw new RangeError(`${path}.vectorLengths: must ascend`);
@@ -163,7 +176,8 @@ function checkSense(host: HostCapture, path: string): void {
 /** A checked copy of a capture. */
 export function checkCapture(value: unknown, path = "host"): HostCapture {
   const host = capture(value, path);
-  checkSense(host, path);
+  checkCombinations(host, `${path}.combinations`);
+  checkBounds(host, path);
   return host;
 }
 
