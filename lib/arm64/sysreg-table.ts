@@ -313,7 +313,7 @@ const pmuRegs = [
   //  name                  op0 op1 CRn CRm op2
   row("PMINTENSET_EL1",    [3, 0,  9, 14, 1], "rw", EVERY, COUNTERS),
   row("PMINTENCLR_EL1",    [3, 0,  9, 14, 2], "rw", EVERY, COUNTERS),
-  row("PMMIR_EL1",         [3, 0,  9, 14, 6], "r",  NEVER, { when: ["PMU"], guest: "raz-wi", reset: 0n }),
+  row("PMMIR_EL1",         [3, 0,  9, 14, 6], "r",  NEVER, { when: ["PMU"], guestWhen: NEVER, reset: 0n }),
   row("PMCR_EL0",          [3, 3,  9, 12, 0], "rw", EVERY, { ...EL0_RW, access: "pmcr", reset: "pmcr", guestWritable: 0xf9n }),
   row("PMCNTENSET_EL0",    [3, 3,  9, 12, 1], "rw", EVERY, COUNTERS_EL0),
   row("PMCNTENCLR_EL0",    [3, 3,  9, 12, 2], "rw", EVERY, COUNTERS_EL0),

@@ -87,6 +87,22 @@ const table = {
   irqLineByPlace:              [ true,        false,       false       ],
   /** The room in the coalesced MMIO ring is counted modulo 2^32 before it is modulo its size: it is full too early. */
   ringRoomWraps:               [ true,        false,       false       ],
+  /** The number of event counters is the VM's, and masks what userspace writes; before, all PMU registers are cells. */
+  pmuCountersVmWide:           [ false,       true,        true        ],
+  /** Event counters of PMUv3.5 have 64 bits, CHAIN is always offered, and the VM's ID registers say which bits there are. */
+  pmuLongCounters:             [ false,       true,        true        ],
+  /** Userspace's writes to both forms of a PMU register, and to its counters, assign. */
+  pmuSetsAssign:               [ false,       false,       true        ],
+  /** A VM whose PMUVer is 0 shows its guest no PMU. */
+  pmuFollowsPmuVer:            [ false,       false,       true        ],
+  /** PMCR_EL0.C and P that userspace wrote reset the counters when the vCPU first runs. */
+  pmuFirstRunResets:           [ true,        true,        false       ],
+  /** A cycle counter of 32 bits (PMCR_EL0.LC is 0) overflows. */
+  pmuShortCyclesOverflow:      [ false,       true,        true        ],
+  /** KVM_ARM_VCPU_PMU_V3_SET_NR_COUNTERS. */
+  pmuSetsCounters:             [ false,       false,       true        ],
+  /** The newest PMU version that a VM is offered (ID_AA64DFR0_EL1.PMUVer). */
+  newestPmuVer:                [ 5,           6,           6           ],
   /** INIT sets CVAL of the timers to 0. */
   initResetsCval:              [ false,       false,       true        ],
   /** Timers whose INTID is an attribute of the vCPU: virtual, physical, and those of EL2. */

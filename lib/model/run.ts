@@ -2,14 +2,17 @@
 // things (a slice of guest time is over, or the vCPU sleeps), and returns the errno. `runSync` and `run` differ only in
 // what they do with the yields.
 
+import type { SysRegName } from "../arm64/sysregs.js";
 import { KVM_EXIT, KVM_GUESTDBG, KVM_MP_STATE, KVM_SYSTEM_EVENT } from "../uapi/constants.js";
 import { type ErrnoName, errno } from "../uapi/errno.js";
 import { run } from "../uapi/structs.js";
 import { Ec } from "./cpu/exceptions.js";
 import { breakpointsOf, noGuestDebug, watchpointsOf } from "./cpu/guest-debug.js";
 import { publishIdRegisters, settleGicFields } from "./cpu/id-registers.js";
+import { Pmu, pmuIsHidden, pmuLevel, pmuRegisters, startPmu } from "./cpu/pmu.js";
 import { type CallOutcome, hypercall } from "./cpu/smccc.js";
 import { Attention, Pstate } from "./cpu/state.js";
+import { tellStolenTime } from "./cpu/stolen-time.js";
 import { counter, nextTimer, timerLevels } from "./cpu/timer.js";
 import { type Environment, Evaluator } from "./engine/evaluator.js";
 import type { EventFds } from "./eventfd.js";
@@ -19,8 +22,10 @@ import { shareRing } from "./kvm/buses.js";
 import { selectedCcsidr } from "./kvm/demux-regs.js";
 import { ringIsFull } from "./kvm/dirty-ring.js";
 import { commitAbort } from "./kvm/inject.js";
+import { pmuMayRun } from "./kvm/pmu-attributes.js";
 import { applyPendingReset } from "./kvm/reset.js";
 import { count, countWait, setBlocking } from "./kvm/stats.js";
+import { vcpuCells } from "./layout.js";
 import { completeMmio, guestAbort, SlotBus, skipInstruction } from "./stage2.js";
 import { Feature } from "./vcpu-features.js";
 import { allVcpus, type VcpuState } from "./vcpu-state.js";
@@ -57,13 +62,15 @@ export class Runner {
   readonly #eventFds: EventFds;
   readonly #bus: SlotBus;
   readonly #engine: Evaluator;
+  readonly #pmu: Pmu;
   #budget = 20_000;
 
   constructor(vcpu: VcpuState, eventFds: EventFds) {
     this.#vcpu = vcpu;
     this.#eventFds = eventFds;
     this.#bus = new SlotBus(vcpu);
-    this.#engine = new Evaluator(vcpu.cpu, this.#bus, environmentOf(vcpu));
+    this.#pmu = new Pmu(vcpu, () => this.#engine.executed);
+    this.#engine = new Evaluator(vcpu.cpu, this.#bus, environmentOf(vcpu, this.#pmu));
   }
 
   /** Guest instructions executed on this thread. */
@@ -85,9 +92,10 @@ export class Runner {
     vcpu.run.setUint16(run.flags, 0, true);
     vcpu.put("pstateHigh", 0);
     shareRing(vcpu.vm);
+    tellStolenTime(vcpu, this.#bus);
     const result = yield* this.#loop();
     shareRing(vcpu.vm);
-    vcpu.run.setBigUint64(run["s.regs.device_irq_level"], timerLevels(vcpu), true);
+    vcpu.run.setBigUint64(run["s.regs.device_irq_level"], lineLevels(vcpu), true);
     return result === "exit" ? 0 : errno(result);
   }
 
@@ -101,12 +109,16 @@ export class Runner {
       vm.put("dead", 1);
       return refused;
     }
-    vm.locked(() => {
+    const mayRun = vm.locked(() => {
       if (vm.get("ran") === 0) settleGicFields(vm);
       publishIdRegisters(vcpu);
+      if (!pmuMayRun(vcpu)) return false;
       vm.put("ran", 1);
+      return true;
     });
     this.#engine.idRegistersChanged();
+    if (!mayRun) return "EINVAL";
+    vcpu.put("pmuStart", 1);
     vcpu.put("firstRunDone", 1);
     return null;
   }
@@ -134,14 +146,18 @@ export class Runner {
         exit(vcpu, KVM_EXIT.DIRTY_RING_FULL, 0);
         return "exit";
       }
-      if (this.#timerLineChanged()) return this.#interrupted("line");
+      if (vcpu.exchange("pmuStart", 0) === 1) startPmu(vcpu);
+      if (this.#lineChanged()) return this.#interrupted("line");
       if (state === KVM_MP_STATE.SUSPENDED) continue;
       if (this.#lacksState()) return "exit";
       const outcome = yield* this.#enter();
       if (outcome !== "resume") return outcome;
       // However the guest spends its time, others have theirs.
       if (performance.now() - sliceBegan < SLICE_MS) continue;
+      const gaveWay = process.hrtime.bigint();
       yield SLICE;
+      vcpu.quads[vcpuCells.stolen]! += process.hrtime.bigint() - gaveWay;
+      tellStolenTime(vcpu, this.#bus);
       sliceBegan = performance.now();
     }
   }
@@ -160,8 +176,8 @@ export class Runner {
     return "EINTR";
   }
 
-  #timerLineChanged(): boolean {
-    return timerLevels(this.#vcpu) !== this.#vcpu.run.getBigUint64(run["s.regs.device_irq_level"], true);
+  #lineChanged(): boolean {
+    return lineLevels(this.#vcpu) !== this.#vcpu.run.getBigUint64(run["s.regs.device_irq_level"], true);
   }
 
   /** Guest time until something happens that is not the guest's own business. */
@@ -169,7 +185,8 @@ export class Runner {
     const vcpu = this.#vcpu;
     const stepping = this.#armDebug();
     const began = performance.now();
-    const stop = this.#engine.run(this.#budget);
+    const stop = this.#engine.run(Math.min(this.#budget, this.#pmu.untilInterrupt));
+    this.#pmu.count();
     if (stop.kind === "budget") {
       this.#adapt(performance.now() - began);
       return "resume";
@@ -238,7 +255,7 @@ export class Runner {
     yield* this.#sleep(
       () =>
         (vcpu.cpu.attention & LINES) !== 0 ||
-        timerLevels(vcpu) !== 0n ||
+        lineLevels(vcpu) !== 0n ||
         vcpu.peek("mpState") === KVM_MP_STATE.STOPPED ||
         vcpu.peek("resetPending") === 1,
     );
@@ -292,13 +309,22 @@ export class Runner {
   }
 }
 
-function environmentOf(vcpu: VcpuState): Environment {
+const PMU_LINE = 4n;
+
+/** The lines that the devices inside a vCPU drive: kvm_run.s.regs.device_irq_level. */
+const lineLevels = (vcpu: VcpuState): bigint => timerLevels(vcpu) | (pmuLevel(vcpu) === 1 ? PMU_LINE : 0n);
+
+function environmentOf(vcpu: VcpuState, pmu: Pmu): Environment {
   return {
     kernel: vcpu.vm.profile.kernel,
     counter: (timer) => counter(vcpu.vm, timer),
     promises: (feature) => vcpu.promises(feature),
-    has: (condition) => vcpu.has(condition),
-    readRegister: (name) => (name === "CCSIDR_EL1" ? selectedCcsidr(vcpu) : undefined),
+    has: (condition) => vcpu.has(condition) && !(condition === "PMU" && pmuIsHidden(vcpu)),
+    readRegister(name) {
+      if (pmuRegisters.has(name)) return pmu.read(name as SysRegName);
+      return name === "CCSIDR_EL1" ? selectedCcsidr(vcpu) : undefined;
+    },
+    writeRegister: (name, value) => pmuRegisters.has(name) && pmu.write(name as SysRegName, value),
     sendEvent() {
       for (const other of allVcpus(vcpu.vm)) {
         other.cpu.setEventRegister(1);

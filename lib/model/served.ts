@@ -10,6 +10,7 @@ export const served = {
     Feature.powerOff |
     Feature.el1_32bit |
     Feature.psci02 |
+    Feature.pmuV3 |
     Feature.sve |
     Feature.ptrauthAddress |
     Feature.ptrauthGeneric |
@@ -20,7 +21,7 @@ export const served = {
   /** KVM_CAP_ARM_MTE. */
   mte: false,
   /** KVM_CAP_STEAL_TIME. */
-  stolenTime: false,
+  stolenTime: true,
 };
 
 type Served = typeof served;

@@ -13,7 +13,7 @@ const verbs: readonly TodoRow[] = [
   { what: "KVM_DEV_TYPE_VFIO", answers: "ENODEV" },
   { what: "vGICv2, vGICv3, ITS, vGICv5", answers: "ENODEV, ENXIO: a host without a GIC that can be virtualised" },
   {
-    what: "PMU, pointer authentication, MTE, EL2, AArch32, stolen time",
+    what: "pointer authentication, MTE, EL2, AArch32",
     answers: "capability 0, EINVAL: a host without it",
   },
   { what: "mapping of a shared, writable file", answers: "EOPNOTSUPP" },

@@ -200,8 +200,8 @@ export class ModelVcpu implements VcpuFd {
     });
   }
 
-  setDeviceAttr(group: number, attr: bigint, _value: Uint8Array | null): void {
-    this.#verb("KVM_SET_DEVICE_ATTR", (vcpu) => attributes.set(vcpu, group, attr));
+  setDeviceAttr(group: number, attr: bigint, value: Uint8Array | null): void {
+    this.#verb("KVM_SET_DEVICE_ATTR", (vcpu) => attributes.set(vcpu, group, attr, value));
   }
 
   getDeviceAttr(group: number, attr: bigint, value: Uint8Array | null): void {

@@ -138,8 +138,8 @@ describe("the table of system registers", () => {
     );
   });
 
-  it("asks of a guest what 7.2 asks of a VMM", () => {
-    const wrong = sysRegs.filter((reg) => reg.guestWhen !== onKernel(reg.when, "7.2"));
+  it("asks of a guest what 7.2 asks of a VMM, but for PMMIR_EL1, which kernels before it show to every guest", () => {
+    const wrong = sysRegs.filter((reg) => reg.guestWhen !== onKernel(reg.when, "7.2") && reg.name !== "PMMIR_EL1");
     assert.deepEqual(wrong.map(describeRow), []);
     assert.deepEqual(sysRegByName("TCR2_EL1").guestWhen, ["TCRX"]);
     assert.deepEqual(onKernel(sysRegByName("TCR2_EL1").when, "6.12"), []);

@@ -82,6 +82,7 @@ export function takeException(
   returnAddress: bigint,
   implemented = ALL_PSTATE,
 ): void {
+  state.beforeModeChange?.();
   const old = state.mode;
   const from =
     (old & Pstate.EL) === 0 ? ((old & Pstate.nRW) === 0 ? 0x400 : 0x600) : (old & Pstate.SP) === 0 ? 0 : 0x200;
@@ -177,6 +178,7 @@ export function illegalReturn(spsr: number): boolean {
 /** AArch64.ExceptionReturn from EL1. `ss`: what DebugExceptionReturnSS gives. */
 export function exceptionReturn(state: CpuState, implemented = ALL_PSTATE, ss: 0 | 1 = 0): void {
   const spsr = Number(BigInt.asIntN(32, state.spsr(0))) & (implemented | Pstate.M);
+  state.beforeModeChange?.();
   const old = state.mode;
   const always = Pstate.DAIF | Pstate.PAN;
   let mode: number;

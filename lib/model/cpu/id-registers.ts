@@ -20,7 +20,10 @@ const VIPT = 2;
 
 /** What an ID register may promise at most, given the features of the VM. */
 function limitOf(vm: VmState, name: SysRegName, features: number): bigint {
-  return vm.profile.host.limit(name, features, (vm.peek("caps") & VmCap.mte) !== 0);
+  const limit = vm.profile.host.limit(name, features, (vm.peek("caps") & VmCap.mte) !== 0);
+  if (name !== "ID_AA64DFR0_EL1") return limit;
+  const { PMUVer } = decode(name, limit).fields;
+  return encode(name, { PMUVer: Math.min(PMUVer, vm.profile.switches.newestPmuVer) }, limit);
 }
 
 /** The cell of a register in the VM's state. */

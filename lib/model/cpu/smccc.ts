@@ -3,10 +3,11 @@
 
 import { KVM_EXIT, KVM_HYPERCALL_EXIT, KVM_SMCCC_FILTER } from "../../uapi/constants.js";
 import { exit, putQuad } from "../exits.js";
-import { bitmapCount, firmwareBitmap } from "../kvm/firmware-regs.js";
+import { bitmapCount, firmwareBitmap, workaround } from "../kvm/firmware-regs.js";
 import type { VcpuState } from "../vcpu-state.js";
 import { PSCI_0_1_BASE, psciCall } from "./psci.js";
 import { filterAction } from "./smccc-filter.js";
+import { beginStolenTime, hasStolenTime } from "./stolen-time.js";
 import { counter, hostCounter } from "./timer.js";
 
 export type Conduit = "hvc" | "smc";
@@ -16,9 +17,9 @@ export type CallOutcome = "resume" | "suspend" | "exit";
 const NOT_SUPPORTED = -1n;
 const SUCCESS = 0n;
 const INVALID_PARAMETER = -2n;
-/** SMCCC_ARCH_WORKAROUND_1 and 3 are not needed on this CPU; 2 says so in its own way. */
-const UNAFFECTED = 1n;
-const NOT_REQUIRED = -2n;
+/** What ARCH_FEATURES says of a workaround, by the level that its firmware register has. */
+const WORKAROUND_ANSWERS = [NOT_SUPPORTED, SUCCESS, 1n] as const;
+const WORKAROUND_2_ANSWERS = [NOT_SUPPORTED, NOT_SUPPORTED, NOT_SUPPORTED, -2n] as const;
 
 const VERSION = 0x8000_0000;
 const ARCH_FEATURES = 0x8000_0001;
@@ -65,9 +66,9 @@ const services = new Map<number, Service>([
   [TRNG_GET_UUID,    { bit: [STD, 1n],        call: () => TRNG_UUID }],
   [TRNG_RND32,       { bit: [STD, 1n],        call: (vcpu) => random(vcpu, 32) }],
   [TRNG_RND64,       { bit: [STD, 1n],        call: (vcpu) => random(vcpu, 64) }],
-  // A host without KVM_CAP_STEAL_TIME: the calls are known, no vCPU has a record.
-  [PV_TIME_FEATURES, { bit: [STD_HYP, 1n],    call: () => [NOT_SUPPORTED] }],
-  [PV_TIME_ST,       { bit: [STD_HYP, 1n],    call: () => [NOT_SUPPORTED] }],
+  [PV_TIME_FEATURES, { bit: [STD_HYP, 1n],    call: timeFeatures }],
+  // All ones where there is no record: that is NOT_SUPPORTED.
+  [PV_TIME_ST,       { bit: [STD_HYP, 1n],    call: (vcpu) => [beginStolenTime(vcpu)] }],
   [VENDOR_UID,       { bit: [VENDOR_HYP, 1n], call: () => VENDOR_UUID }],
   [VENDOR_FEATURES,  { bit: [VENDOR_HYP, 1n], call: vendorFeatures }],
   [VENDOR_PTP,       { bit: [VENDOR_HYP, 2n], call: preciseTime }],
@@ -112,15 +113,21 @@ const argument = (vcpu: VcpuState) => Number(vcpu.cpu.x(1) & 0xffff_ffffn);
 function archFeatures(vcpu: VcpuState): Result {
   switch (argument(vcpu)) {
     case WORKAROUND_1:
-    case WORKAROUND_3:
-      return [UNAFFECTED];
+      return [WORKAROUND_ANSWERS[Number(workaround(vcpu, 1))]!];
     case WORKAROUND_2:
-      return [NOT_REQUIRED];
+      return [WORKAROUND_2_ANSWERS[Number(workaround(vcpu, 2))]!];
+    case WORKAROUND_3:
+      return [WORKAROUND_ANSWERS[Number(workaround(vcpu, 3))]!];
     case PV_TIME_FEATURES:
       return [(firmwareBitmap(vcpu, STD_HYP) & 1n) === 0n ? NOT_SUPPORTED : SUCCESS];
     default:
       return [NOT_SUPPORTED];
   }
+}
+
+function timeFeatures(vcpu: VcpuState): Result {
+  const known = [PV_TIME_FEATURES, PV_TIME_ST].includes(argument(vcpu));
+  return [known && hasStolenTime(vcpu) ? SUCCESS : NOT_SUPPORTED];
 }
 
 function trngFeatures(vcpu: VcpuState): Result {

@@ -91,6 +91,8 @@ export class CpuState {
   /** The cells as 32-bit words (cell n: words 2n and 2n+1) and as 64-bit words. */
   readonly words: Int32Array;
   readonly quads: BigUint64Array;
+  /** Called before an exception or its return changes the exception level, on the thread that runs the CPU. */
+  beforeModeChange: (() => void) | undefined;
 
   constructor(memory: WebAssembly.Memory, base: number) {
     if (!(memory.buffer instanceof SharedArrayBuffer)) throw new TypeError("CpuState: memory must be shared");

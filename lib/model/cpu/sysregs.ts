@@ -241,7 +241,8 @@ export class SystemRegisters {
       const outcome = register.hooks.write(this, value & row.guestWritable);
       return outcome;
     }
-    if (this.environment.writeRegister?.(row.name, value) === true) return 0n;
+    const written = this.environment.writeRegister?.(row.name, value) ?? false;
+    if (written !== false) return written === true ? 0n : written;
     const at = cells.sysregs + index;
     const { quads } = this.state;
     quads[at] = (quads[at]! & ~row.guestWritable) | (value & row.guestWritable);
@@ -333,7 +334,10 @@ export class SystemRegisters {
       return idSpace && this.environment.promises("IDST") ? systemTrap(id, rt, true) : "undefined";
     }
     if (register.floatingPoint && this.fpTrapped()) return syndrome(Ec.fpAccess, 0x1e0_0000);
-    if (el === 0 && register.el0Control?.(this.state, write) === false) return systemTrap(id, rt, !write);
+    if (el === 0 && register.el0Control?.(this.state, write) === false) {
+      // KVM traps the PMU's registers, and says so in its own way.
+      return row.name.startsWith("PM") ? "undefined" : systemTrap(id, rt, !write);
+    }
     return null;
   }
 

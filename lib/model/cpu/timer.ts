@@ -86,6 +86,13 @@ export function setTimer(vcpu: VcpuState, name: SysRegName, value: bigint): void
   } else vcpu.cpu.set(name, name.includes("_CTL_") ? value & ~ISTATUS : value);
 }
 
+/** INTIDs of the timers: virtual, physical, and those of EL2, virtual and physical. */
+const INTIDS = [27, 30, 28, 26] as const;
+
+/** The interrupt of a timer, by its attribute. */
+export const timerIntid = (vm: VmState, attr: number): number => vm.get("timerIntids", attr) || INTIDS[attr]!;
+export const setTimerIntid = (vm: VmState, attr: number, intid: number): void => vm.put("timerIntids", intid, attr);
+
 /** The lines that the timers drive: bits of device_irq_level. */
 export function timerLevels(vcpu: VcpuState): bigint {
   let levels = 0n;

@@ -51,10 +51,11 @@ export interface Environment {
   has(condition: Condition): boolean;
   /** The kernel whose treatment of trapped registers the guest sees. Default: the newest. */
   readonly kernel?: Kernel;
-  /** A system register that lives outside the CPU (the GIC's ICC_*): the value, or undefined if there is none. */
-  readRegister?(name: string): bigint | undefined;
+  /** A system register that lives outside the CPU (the GIC's ICC_*): the value, or undefined if there is none. "undefined": so
+   * is the access. */
+  readRegister?(name: string): bigint | "undefined" | undefined;
   /** Takes the write to such a register; false if there is none. */
-  writeRegister?(name: string, value: bigint): boolean;
+  writeRegister?(name: string, value: bigint): boolean | "undefined";
   /** Called after the guest wrote a register whose cell has effects outside the CPU (timers, PMU). */
   registerWritten?(name: string): void;
   /** SEV: sets the event register of every CPU of the VM. Without it, only this CPU's. */

@@ -19,6 +19,11 @@ const CLIDR = 0x0a20_0023n;
 const BREAKPOINTS = 2;
 const WATCHPOINTS = 2;
 
+/** SW_INCR, INST_RETIRED and CPU_CYCLES: what the model counts. */
+const EVENTS = 0x2_0101n;
+/** The PMU's number among the event sources of the host. */
+const PMU_TYPE = 8;
+
 /** Bit 31 of CTR_EL0 is RES1. */
 const CTR_RES1 = 1n << 31n;
 
@@ -40,9 +45,10 @@ const integer: Values = {
   MIDR_EL1: MIDR,
   CNTFRQ_EL0: BigInt(CLOCK_HZ),
   CLIDR_EL1: CLIDR,
+  PMCEID0_EL0: EVENTS,
   ...fields("ID_AA64PFR0_EL1",  { EL0: 1, EL1: 1, EL2: 1, FP: 0xf, AdvSIMD: 0xf, GIC: 1, RAS: 1, DIT: 1, CSV2: 1, CSV3: 1 }),
   ...fields("ID_AA64PFR1_EL1",  { SSBS: 2 }),
-  ...fields("ID_AA64DFR0_EL1",  { DebugVer: 8, BRPs: BREAKPOINTS - 1, WRPs: WATCHPOINTS - 1, DoubleLock: 0xf }),
+  ...fields("ID_AA64DFR0_EL1",  { DebugVer: 8, PMUVer: 6, BRPs: BREAKPOINTS - 1, WRPs: WATCHPOINTS - 1, DoubleLock: 0xf }),
   ...fields("ID_AA64ISAR0_EL1", { CRC32: 1, Atomic: 2, TS: 2, TLB: 2 }),
   ...fields("ID_AA64ISAR1_EL1", { DPB: 2, LRCPC: 2, SB: 1, SPECRES: 1 }),
   ...fields("ID_AA64MMFR0_EL1", { PARange: PARANGE_48, ASIDBits: 2, TGran64: 0xf }),
@@ -61,14 +67,20 @@ const CACHES: ReadonlyMap<number, number> = new Map([
 
 const value = (register: SysRegName): bigint => integer[register] ?? 0n;
 
+/** Without the feature there is no PMU. */
+const limit = (register: SysRegName, features: number): bigint =>
+  register === "ID_AA64DFR0_EL1" && (features & Feature.pmuV3) === 0
+    ? encode(register, { PMUVer: 0 }, value(register))
+    : value(register);
+
 export const builtInHost: Host = {
   value,
-  limit: value,
+  limit,
   takes: () => true,
-  features: Feature.powerOff | Feature.psci02,
+  features: Feature.powerOff | Feature.psci02 | Feature.pmuV3,
   vectorLengths: 0,
   mte: false,
-  stolenTime: false,
+  stolenTime: true,
   breakpoints: BREAKPOINTS,
   watchpoints: WATCHPOINTS,
   ipaBits: PHYSICAL_BITS,
@@ -82,5 +94,5 @@ export const builtInHost: Host = {
   cacheablePfnmap: false,
   caches: CACHES,
   gic: { v2: false, v3: true, its: false, priorityBits: 5, idBits: 1, seis: 0, a3v: 1 },
-  pmu: null,
+  pmu: { counters: 6, types: [PMU_TYPE] },
 };

@@ -14,11 +14,11 @@ const WORKAROUND_2 = 2;
 export const FIRMWARE_COUNT = 4;
 
 /** What the host says to SMCCC_ARCH_WORKAROUND_1, 2 and 3. */
-const workaround = (vcpu: VcpuState, index: number): bigint => BigInt(vcpu.vm.profile.host.workarounds[index - 1]!);
+export const workaround = (vcpu: VcpuState, index: number): bigint =>
+  BigInt(vcpu.vm.profile.host.workarounds[index - 1]!);
 const LEVEL = 0xfn;
 const ENABLED = 0x10n;
 const AVAILABLE = 2n;
-
 export const PSCI_0_1 = 1;
 const PSCI_0_2 = 2;
 /** Versions that exist since PSCI 1.0: 1.0, 1.1, … */

@@ -3,6 +3,7 @@
 import { Refused } from "../../errors.js";
 import { KVM_ARM_TARGET_GENERIC_V8, KVM_MP_STATE } from "../../uapi/constants.js";
 import { initIdRegisters, publishIdRegisters } from "../cpu/id-registers.js";
+import { choosePmu } from "../cpu/pmu.js";
 import { Feature } from "../vcpu-features.js";
 import type { VcpuState } from "../vcpu-state.js";
 import { resetVcpu } from "./reset.js";
@@ -31,6 +32,7 @@ export function init(vcpu: VcpuState, bytes: Uint8Array): void {
     const shared = switches.featuresAreVmWide ? -1 : Feature.el1_32bit;
     if (fixed !== -1 && ((fixed ^ compared) & shared) !== 0) throw new Refused("EINVAL", call);
     if (fixed === -1) vm.put("features", compared);
+    if ((compared & Feature.pmuV3) !== 0 && vm.get("pmuType") === 0) choosePmu(vm, host.pmu?.types[0] ?? 0);
     initIdRegisters(vm, switches.featuresAreVmWide ? compared : 0);
   });
   vcpu.put("features", compared);

@@ -2,6 +2,7 @@
 
 import { onKernel, UNKNOWN } from "../../arm64/sysreg-row.js";
 import { sysRegs } from "../../arm64/sysregs.js";
+import { resetPmu } from "../cpu/pmu.js";
 import { cells, Pstate } from "../cpu/state.js";
 import { madeUpClidr } from "../host/host.js";
 import { vcpuCells } from "../layout.js";
@@ -47,6 +48,7 @@ export function resetVcpu(vcpu: VcpuState, which: "first" | "again"): void {
     const value = resetValue(vcpu, row.name, onKernel(row.reset, kernel), which);
     if (value !== null) cpu.setSysreg(index, value);
   }
+  resetPmu(vcpu);
   if (vcpu.get("resetPending") === 0) return;
   vcpu.put("resetPending", 0);
   cpu.pc = vcpu.quad("resetPc");
@@ -70,7 +72,7 @@ function resetValue(
     case "clidr":
       return which === "first" ? madeUpClidr(vcpu.vm.profile.host.value("CTR_EL0")) : null;
     default:
-      // Registers of the PMU and of EL2, which no vCPU of this host has; MPIDR_EL1, see above.
+      // MPIDR_EL1 and the PMU's registers, see above; EL2's, which no vCPU of this host has.
       return null;
   }
 }

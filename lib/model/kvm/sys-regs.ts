@@ -5,6 +5,7 @@ import { type AccessClass, type Kernel, kernels, onKernel } from "../../arm64/sy
 import { type SysRegName, sysRegById, sysRegIndex } from "../../arm64/sysregs.js";
 import type { ErrnoName } from "../../uapi/errno.js";
 import { getIdRegister, setIdRegister } from "../cpu/id-registers.js";
+import { getCounter, getCounterSet, getPmcr, setCounter, setCounterSet, setPmcr } from "../cpu/pmu.js";
 import { getTimer, setTimer } from "../cpu/timer.js";
 import type { VcpuState } from "../vcpu-state.js";
 import type { RegisterId } from "./one-reg.js";
@@ -67,6 +68,12 @@ function read(vcpu: VcpuState, row: Row): bigint {
       return row.name === "CLIDR_EL1" ? vcpu.cpu.sysreg(row.index) : getIdRegister(vcpu, row.name);
     case "timer":
       return getTimer(vcpu, row.name);
+    case "pmcr":
+      return getPmcr(vcpu);
+    case "pmreg":
+      return getCounterSet(vcpu, row.name);
+    case "evcntr":
+      return getCounter(vcpu, row.name);
     case "raz-wi":
       return 0n;
     default:
@@ -89,6 +96,15 @@ function write(vcpu: VcpuState, row: Row, value: bigint): ErrnoName | null {
       return value === read(vcpu, row) ? null : "EINVAL";
     case "timer":
       setTimer(vcpu, row.name, value);
+      return null;
+    case "pmcr":
+      setPmcr(vcpu, value);
+      return null;
+    case "pmreg":
+      setCounterSet(vcpu, row.name, value);
+      return null;
+    case "evcntr":
+      setCounter(vcpu, row.name, value);
       return null;
     case "raz-wi":
       return null;

@@ -1,0 +1,52 @@
+// Stolen time: how long a vCPU wanted to run and did not. Arm DEN 0057; Documentation/virt/kvm/arm/pvtime.rst.
+//
+// On the model that is the time for which a run lets its thread's event loop have its turn between two slices of guest
+// time. A thread that blocks in `runSync` gives none away.
+
+import { PAGE_BYTES } from "../../uapi/constants.js";
+import type { ErrnoName } from "../../uapi/errno.js";
+import type { Bus, BusAccess } from "../engine/stop.js";
+import { SlotBus } from "../stage2.js";
+import type { VcpuState } from "../vcpu-state.js";
+
+/** The record: revision 0, attributes 0 (words), stolen nanoseconds; the rest is reserved. */
+const RECORD_BYTES = 64;
+const STOLEN = 8;
+const NOWHERE = 0xffff_ffff_ffff_ffffn;
+
+/** Where the record is; all ones: nowhere. */
+export const stolenTimeRecord = (vcpu: VcpuState): bigint => BigInt.asUintN(64, vcpu.quad("pvtime") - 1n);
+export const hasStolenTime = (vcpu: VcpuState): boolean => stolenTimeRecord(vcpu) !== NOWHERE;
+
+/** KVM_ARM_VCPU_PVTIME_IPA. */
+export function placeStolenTime(vcpu: VcpuState, guestAddress: bigint): ErrnoName | null {
+  if (guestAddress % BigInt(RECORD_BYTES) !== 0n) return "EINVAL";
+  if (hasStolenTime(vcpu)) return "EEXIST";
+  if (recordAt(vcpu, new SlotBus(vcpu), guestAddress, "read") === null) return "EINVAL";
+  vcpu.putQuad("pvtime", guestAddress + 1n);
+  return null;
+}
+
+function recordAt(vcpu: VcpuState, bus: Bus, guestAddress: bigint, access: BusAccess): DataView | null {
+  const inPage = guestAddress & BigInt(PAGE_BYTES - 1);
+  const page = bus.page(guestAddress - inPage, access);
+  if (page < 0) return null;
+  const bytes = vcpu.vm.view(page + Number(inPage), RECORD_BYTES);
+  return new DataView(bytes.buffer, bytes.byteOffset, RECORD_BYTES);
+}
+
+/** PV_TIME_ST: the guest asks where the record is, which begins with no time stolen. All ones: nowhere. */
+export function beginStolenTime(vcpu: VcpuState): bigint {
+  if (!hasStolenTime(vcpu)) return NOWHERE;
+  const record = recordAt(vcpu, new SlotBus(vcpu), stolenTimeRecord(vcpu), "write");
+  if (record !== null) new Uint8Array(record.buffer, record.byteOffset, RECORD_BYTES).fill(0);
+  return stolenTimeRecord(vcpu);
+}
+
+/** Adds what was stolen since the record was last written. */
+export function tellStolenTime(vcpu: VcpuState, bus: Bus): void {
+  if (!hasStolenTime(vcpu)) return;
+  const record = recordAt(vcpu, bus, stolenTimeRecord(vcpu), "write");
+  record?.setBigUint64(STOLEN, record.getBigUint64(STOLEN, true) + vcpu.quad("stolen"), true);
+  vcpu.putQuad("stolen", 0n);
+}
