@@ -3,30 +3,18 @@
 
 import assert from "node:assert/strict";
 import { featureIdIndex } from "../../lib/arm64/feature-id-space.js";
-import { type Field, fieldsOf, maskOf } from "../../lib/arm64/fields.js";
 import type { RegId } from "../../lib/arm64/reg-id.js";
 import { sysReg, x } from "../../lib/arm64/registers.js";
-import { kernels, onKernel } from "../../lib/arm64/sysreg-row.js";
+import { onKernel } from "../../lib/arm64/sysreg-row.js";
 import { sysRegId, sysRegs } from "../../lib/arm64/sysregs.js";
-import type { Vcpu } from "../../lib/vcpu.js";
 import { mrs } from "../support/assemble.js";
-import { type Host, needs, onEveryBackend } from "../support/backends.js";
+import { needs, onEveryBackend } from "../support/backends.js";
 import { finish, makeGuest, runToFinish } from "../support/guest.js";
+import { fieldIn, floorOf, hasAArch32, idOf, idRows, lowerableFields, withField } from "../support/id-fields.js";
 import { answer, assertRefused } from "../support/refusal.js";
 
 const PFR0 = sysReg("ID_AA64PFR0_EL1");
 const ISAR0 = sysReg("ID_AA64ISAR0_EL1");
-
-/** Fields whose lowest value is not 0, or that have rules of their own. */
-const least: Readonly<Record<string, bigint>> = {
-  "ID_AA64DFR0_EL1.DebugVer": 6n,
-  "ID_DFR0_EL1.CopDbg": 6n,
-  "ID_AA64PFR0_EL1.EL0": 1n,
-  "ID_AA64PFR0_EL1.EL1": 1n,
-};
-
-/** Its neighbours in value mean something else, or another register must follow it. */
-const special = ["ID_DFR0_EL1.PerfMon", "ID_AA64DFR0_EL1.PMUVer", "ID_AA64PFR1_EL1.MTE_frac"];
 
 /** ID_AA64ISAR0_EL1 with the lowest feature that it has taken away. */
 function lowered(isar0: bigint): bigint {
@@ -35,35 +23,11 @@ function lowered(isar0: bigint): bigint {
   return isar0 & ~field;
 }
 
-const fieldOf = (value: bigint, { lsb, width }: Field): bigint => (value >> BigInt(lsb)) & ((1n << BigInt(width)) - 1n);
-const withField = (value: bigint, field: Field, wanted: bigint): bigint =>
-  (value & ~maskOf(field)) | (wanted << BigInt(field.lsb));
-
-const hasAArch32 = (cpu: Vcpu): boolean => (cpu.getReg(PFR0) & 0xfn) === 2n;
-
-/** Rows of the feature-ID space that are limits. */
-const idRows = sysRegs.filter(
-  (row) => featureIdIndex(row.encoding) >= 0 && ["id", "id32"].includes(onKernel(row.access, "7.2")),
-);
-
-/** The fields of a row that this host's kernel lets a VMM lower. */
-function loweredFields(host: Host, row: (typeof idRows)[number]): Field[] {
-  const mask = onKernel(row.userWritable, host.kernel);
-  return fieldsOf(row.name).filter(
-    (field) =>
-      field.rule === "lower" &&
-      field.signed === "unsigned" &&
-      (maskOf(field) & ~mask) === 0n &&
-      kernels.indexOf(field.since) <= kernels.indexOf(host.kernel) &&
-      !special.includes(`${row.name}.${field.name}`),
-  );
-}
-
 onEveryBackend("ID registers", (host) => {
   const writable = (context: Mocha.Context) => needs(context, host, "ARM_SUPPORTED_REG_MASK_RANGES");
 
   for (const row of idRows) {
-    const id = sysRegId(row) as RegId<64>;
+    const id = idOf(row);
 
     it(`${row.name} takes its own value`, () => {
       const { cpu } = makeGuest(host);
@@ -72,15 +36,15 @@ onEveryBackend("ID registers", (host) => {
       assert.equal(cpu.getReg(id), limit);
     });
 
-    if (loweredFields(host, row).length === 0) continue;
+    if (lowerableFields(host.kernel, row).length === 0) continue;
 
     it(`${row.name} takes lower values of its fields, keeps them, and takes the limit again`, function () {
       writable(this);
       const { cpu } = makeGuest(host);
       const limit = cpu.getReg(id);
-      for (const field of loweredFields(host, row)) {
-        const floor = least[`${row.name}.${field.name}`] ?? 0n;
-        if (fieldOf(limit, field) <= floor) continue;
+      for (const field of lowerableFields(host.kernel, row)) {
+        const floor = floorOf(row, field);
+        if (fieldIn(limit, field) <= floor) continue;
         const lower = withField(limit, field, floor);
         assert.equal(
           answer(() => cpu.setReg(id, lower)),
@@ -103,8 +67,8 @@ onEveryBackend("ID registers", (host) => {
       const { cpu } = makeGuest(host);
       const ignored = onKernel(row.access, host.kernel) === "id32" && !hasAArch32(cpu);
       const limit = cpu.getReg(id);
-      for (const field of loweredFields(host, row)) {
-        const above = fieldOf(limit, field) + 1n;
+      for (const field of lowerableFields(host.kernel, row)) {
+        const above = fieldIn(limit, field) + 1n;
         if (above >= 1n << BigInt(field.width)) continue;
         const raised = withField(limit, field, above);
         assert.equal(

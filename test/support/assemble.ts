@@ -89,11 +89,39 @@ export const storePost = (rt: number, rn: number, offset: number): number =>
 export const storePair = (rt: number, rt2: number, rn: number): number =>
   word(0xa900_0000 | (reg(rt2) << 10) | (reg(rn) << 5) | reg(rt));
 
+/** LDP Xt, Xt2, [Xn] */
+export const loadPair = (rt: number, rt2: number, rn: number): number =>
+  word(0xa940_0000 | (reg(rt2) << 10) | (reg(rn) << 5) | reg(rt));
+/** LDXR Xt, [Xn] */
+export const loadExclusive = (rt: number, rn: number): number => word(0xc85f_7c00 | (reg(rn) << 5) | reg(rt));
+/** STXR Ws, Xt, [Xn] */
+export const storeExclusive = (rs: number, rt: number, rn: number): number =>
+  word(0xc800_7c00 | (reg(rs) << 16) | (reg(rn) << 5) | reg(rt));
+/** CAS Xs, Xt, [Xn] */
+export const compareAndSwap = (rs: number, rt: number, rn: number): number =>
+  word(0xc8a0_7c00 | (reg(rs) << 16) | (reg(rn) << 5) | reg(rt));
+
+/** ADD Xd, Xn, Xm */
+export const add = (rd: number, rn: number, rm: number): number =>
+  word(0x8b00_0000 | (reg(rm) << 16) | (reg(rn) << 5) | reg(rd));
+/** SUB Xd, Xn, Xm */
+export const sub = (rd: number, rn: number, rm: number): number =>
+  word(0xcb00_0000 | (reg(rm) << 16) | (reg(rn) << 5) | reg(rd));
+
 /** B offset */
 export const branch = (offset: number): number => word(0x1400_0000 | wordOffset(offset, 26));
 /** CBNZ Xt, offset */
 export const branchNonZero = (rt: number, offset: number): number =>
   word(0xb500_0000 | (wordOffset(offset, 19) << 5) | reg(rt));
+
+/** CBZ Xt, offset */
+export const branchZero = (rt: number, offset: number): number =>
+  word(0xb400_0000 | (wordOffset(offset, 19) << 5) | reg(rt));
+/** TBZ Xt, #bit, offset */
+export const branchBitZero = (rt: number, bit: number, offset: number): number =>
+  word(
+    0x3600_0000 | ((field("bit", bit, 6) >> 5) << 31) | ((bit & 31) << 19) | (wordOffset(offset, 14) << 5) | reg(rt),
+  );
 
 export const hvc = (immediate = 0): number => exception(0, 2, immediate);
 export const smc = (immediate = 0): number => exception(0, 3, immediate);
@@ -101,11 +129,16 @@ export const brk = (immediate = 0): number => exception(1, 0, immediate);
 
 /** MRS Xt, register */
 export const mrs = (rt: number, register: SystemRegister): number => system(1, register, rt);
-/** MSR register, Xt */
+/** MSR register, Xt; with an op0 of 1 it is SYS: DC, IC, TLBI, AT */
 export const msr = (register: SystemRegister, rt: number): number => system(0, register, rt);
 /** MSR DAIFClr, #mask (D 8, A 4, I 2, F 1) */
 export const daifClear = (mask: number): number => word(0xd503_40ff | (field("mask", mask, 4) << 8));
 
+/** MSR DAIFSet, #mask */
+export const daifSet = (mask: number): number => word(0xd503_40df | (field("mask", mask, 4) << 8));
+
+export const eret = 0xd69f_03e0;
+export const isb = 0xd503_3fdf;
 export const nop = 0xd503_201f;
 export const wfi = 0xd503_207f;
 /** B to itself. */
