@@ -2,7 +2,7 @@
 
 import type { Device } from "../../lib/device.js";
 import { KVM_ARM_VGIC_CTRL, KVM_ARM_VGIC_GROUP, KVM_VGIC_ADDR_TYPE } from "../../lib/uapi/constants.js";
-import { movz, msr } from "./assemble.js";
+import { movz, mrs, msr } from "./assemble.js";
 import type { Host } from "./backends.js";
 import { type Guest, loadWords, makeGuest } from "./guest.js";
 
@@ -57,3 +57,23 @@ export function makeGicGuest(host: Host, options: GicOptions = {}): Guest & { re
   ]);
   return { ...guest, gic };
 }
+
+const GICR_IGROUPR0 = 0x1_0080n;
+const GICR_ISENABLER0 = 0x1_0100n;
+
+/** Enables an interrupt, in group 1: a private one of the first vCPU, or a shared one. */
+export function enableInterrupt(gic: Device, intid: number): void {
+  const isPrivate = intid < 32;
+  const group = isPrivate ? KVM_ARM_VGIC_GROUP.REDIST_REGS : KVM_ARM_VGIC_GROUP.DIST_REGS;
+  const at = BigInt(4 * (intid >> 5));
+  const bit = 2 ** (intid & 31);
+  const igroupr = isPrivate ? GICR_IGROUPR0 : GICD_IGROUPR + at;
+  gic.setAttr(KVM_ARM_VGIC_GROUP.DIST_REGS, GICD_CTLR, 0x12); // ARE, EnableGrp1
+  gic.setAttr(group, igroupr, (gic.getAttr(group, igroupr, 32) | bit) >>> 0);
+  gic.setAttr(group, isPrivate ? GICR_ISENABLER0 : GICD_ISENABLER + at, bit);
+}
+
+/** The words that acknowledge an interrupt of group 1 into a register. */
+export const acknowledge = (rt: number): number => mrs(rt, [3, 0, 12, 12, 0]); // mrs xt, icc_iar1_el1
+/** The words that end it. */
+export const endOfInterrupt = (rt: number): number => msr([3, 0, 12, 12, 1], rt); // msr icc_eoir1_el1, xt
