@@ -288,6 +288,7 @@ export class Runner {
     this.#engine.debug = {
       singleStep,
       softwareBreakpoints: (control & KVM_GUESTDBG.USE_SW_BP) !== 0,
+      hardware,
       breakpoints: hardware ? breakpointsOf(registers(1), registers(0)) : [],
       watchpoints: hardware ? watchpointsOf(registers(3), registers(2)) : [],
     };

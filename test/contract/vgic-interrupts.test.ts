@@ -63,7 +63,13 @@ onEveryBackend("interrupts of a vGICv3", (host) => {
     const others = dist(gic, priorityWord(intid)) & ~(0xff << shift);
     setDist(gic, priorityWord(intid), others | (priority << shift));
   };
-  const setPending = (gic: Device, intid: number) => setDist(gic, bitWord(ISPENDR, intid), bit(intid));
+  /** Userspace's write of GICD_ISPENDR says what 32 interrupts are. */
+  const setPending = (gic: Device, ...intids: readonly number[]) =>
+    setDist(
+      gic,
+      bitWord(ISPENDR, A),
+      intids.reduce((bits, intid) => bits | bit(intid), 0),
+    );
   const is = (gic: Device, base: bigint, intid: number): boolean =>
     (dist(gic, bitWord(base, intid)) & bit(intid)) !== 0;
   const setLevelTriggered = (gic: Device, intid: number) =>
@@ -85,6 +91,20 @@ onEveryBackend("interrupts of a vGICv3", (host) => {
     assert.deepEqual([is(gic, ISPENDR, A), is(gic, ISACTIVER, A)], [false, false]);
   });
 
+  it("is no longer pending when userspace writes GICD_ISPENDR without it", () => {
+    const { gic } = setUp([]);
+    setPending(gic, A, B);
+    setPending(gic, B);
+    assert.deepEqual([is(gic, ISPENDR, A), is(gic, ISPENDR, B)], [false, true]);
+  });
+
+  it("stays pending when userspace writes GICD_ICPENDR, which reads 0", () => {
+    const { gic } = setUp([]);
+    setPending(gic, A);
+    setDist(gic, bitWord(ICPENDR, A), bit(A));
+    assert.deepEqual([is(gic, ISPENDR, A), is(gic, ICPENDR, A)], [true, false]);
+  });
+
   it("acknowledged and not ended is active", async () => {
     const { cpu, gic } = setUp([acknowledge(10)]);
     setPending(gic, A);
@@ -96,7 +116,7 @@ onEveryBackend("interrupts of a vGICv3", (host) => {
     const one = (n: number) => [acknowledge(n), endOfInterrupt(n), isb];
     const { cpu, gic } = setUp([...one(10), ...one(11), ...one(12)]);
     setPriority(gic, C, 0x80);
-    for (const intid of [B, C, A]) setPending(gic, intid);
+    setPending(gic, A, B, C);
     await runToFinish(cpu);
     assert.deepEqual(results(cpu, 3), [BigInt(C), BigInt(A), BigInt(B)]);
   });

@@ -18,6 +18,8 @@ export interface GuestDebug {
   readonly singleStep: boolean;
   /** BRK goes to EL2. */
   readonly softwareBreakpoints: boolean;
+  /** These breakpoints and watchpoints take the place of the guest's own. */
+  readonly hardware: boolean;
   readonly breakpoints: readonly Point[];
   readonly watchpoints: readonly Watchpoint[];
 }
@@ -25,6 +27,7 @@ export interface GuestDebug {
 export const noGuestDebug: GuestDebug = {
   singleStep: false,
   softwareBreakpoints: false,
+  hardware: false,
   breakpoints: [],
   watchpoints: [],
 };
@@ -39,31 +42,33 @@ export function breakpointsOf(values: readonly bigint[], controls: readonly bigi
   });
 }
 
-/** The ranges that pairs of DBGWVR and DBGWCR describe: BAS selects bytes of a doubleword, or MASK a power of two. */
+/** The range that a DBGWVR and its DBGWCR describe: BAS selects bytes of a doubleword, or MASK a power of two. */
+export function watchpointOf(value: bigint, control: bigint): Watchpoint | undefined {
+  if ((control & ENABLED) === 0n) return undefined;
+  const on = ([undefined, "read", "write", "both"] as const)[Number((control >> 3n) & 3n)];
+  if (on === undefined) return undefined;
+  const mask = (control >> 24n) & 31n;
+  if (mask >= 3n) return { address: (value >> mask) << mask, bytes: 2 ** Number(mask), on };
+  const bas = Number((control >> 5n) & 255n);
+  if (bas === 0) return undefined;
+  const first = 31 - Math.clz32(bas & -bas);
+  const last = 31 - Math.clz32(bas);
+  return { address: (value & ~7n) + BigInt(first), bytes: last - first + 1, on };
+}
+
+/** The ranges that pairs of DBGWVR and DBGWCR describe, those that are enabled. */
 export function watchpointsOf(values: readonly bigint[], controls: readonly bigint[]): Watchpoint[] {
-  return values.flatMap((value, n) => {
-    const control = controls[n] ?? 0n;
-    if ((control & ENABLED) === 0n) return [];
-    const on = ([undefined, "read", "write", "both"] as const)[Number((control >> 3n) & 3n)];
-    if (on === undefined) return [];
-    const mask = (control >> 24n) & 31n;
-    if (mask >= 3n) return [{ address: (value >> mask) << mask, bytes: 2 ** Number(mask), on }];
-    const bas = Number((control >> 5n) & 255n);
-    if (bas === 0) return [];
-    const first = 31 - Math.clz32(bas & -bas);
-    const last = 31 - Math.clz32(bas);
-    return [{ address: (value & ~7n) + BigInt(first), bytes: last - first + 1, on }];
-  });
+  return values.flatMap((value, n) => watchpointOf(value, controls[n] ?? 0n) ?? []);
 }
 
 /** The watchpoint that an access meets. */
 export function watchpointHit(
-  debug: GuestDebug,
+  watchpoints: readonly Watchpoint[],
   address: bigint,
   bytes: number,
   write: boolean,
 ): Watchpoint | undefined {
-  return debug.watchpoints.find(
+  return watchpoints.find(
     (point) =>
       (point.on === "both" || (point.on === "write") === write) &&
       address < point.address + BigInt(point.bytes) &&

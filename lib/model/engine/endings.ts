@@ -1,7 +1,8 @@
 // How an instruction ends other than by going on to the next: exceptions to EL1, and stops, which are exceptions to EL2.
 
 import { Ec, Fsc, syndrome, takeSynchronous } from "../cpu/exceptions.js";
-import { breakpointHit, type GuestDebug, noGuestDebug, watchpointHit } from "../cpu/guest-debug.js";
+import { breakpointHit, type GuestDebug, noGuestDebug, type Point, watchpointHit } from "../cpu/guest-debug.js";
+import { noSelfDebug, ownBreakpointHit, ownWatchpoints, type SelfDebug, selfDebug } from "../cpu/self-debug.js";
 import { type CpuState, cells } from "../cpu/state.js";
 import type { Faults } from "./memory.js";
 import { type Stop, unwind } from "./stop.js";
@@ -11,6 +12,12 @@ const PC = cells.pc * 2;
 export class Endings implements Faults {
   /** What KVM_SET_GUEST_DEBUG asks for. */
   debug: GuestDebug = noGuestDebug;
+  /** What the guest's own debug registers ask for. */
+  own: SelfDebug = noSelfDebug;
+  /** There are breakpoints, of either. */
+  breaks = false;
+  /** There are watchpoints, of either. */
+  watches = false;
   /** The PSTATE bits that this CPU has. */
   implemented = 0;
   /** Instructions executed since the beginning, and those that this run may still execute. */
@@ -20,6 +27,11 @@ export class Endings implements Faults {
   jumped = false;
   /** Set: the run ends with this. */
   stop: Stop | null = null;
+  /** A debug register changed: the run pauses for `armDebug`, with so many instructions still to do. */
+  paused = false;
+  later = 0;
+  /** An instruction was stepped by the guest itself, and its exception is still to come. */
+  stepped = false;
   /** A Load-Exclusive was executed. */
   exclusive = false;
 
@@ -78,8 +90,34 @@ export class Endings implements Faults {
     this.left++;
   }
 
+  /** Looks at the debug registers again: before a run, and after the guest wrote one. */
+  armDebug(): void {
+    const { hardware, breakpoints, watchpoints } = this.debug;
+    this.paused = false;
+    this.later = 0;
+    const own = selfDebug(this.state);
+    this.own = hardware ? { ...own, breakpoints: [], watchpoints: [] } : own;
+    this.breaks = breakpoints.length + this.own.breakpoints.length > 0;
+    this.watches = watchpoints.length + this.own.watchpoints.length > 0;
+  }
+
+  /** Lets the run go on only after `armDebug`. */
+  pause(): void {
+    this.paused = true;
+    this.later = this.left;
+    this.left = 0;
+  }
+
   checkBreakpoints(): void {
-    if (breakpointHit(this.debug, this.state.pc)) this.stopBefore(syndrome(Ec.breakpointLower, Fsc.debug), 0n, 0n);
+    const { pc, mode } = this.state;
+    if (breakpointHit(this.debug, pc)) this.stopBefore(syndrome(Ec.breakpointLower, Fsc.debug), 0n, 0n);
+    if (ownBreakpointHit(this.own, mode, pc)) this.ownDebugException(Ec.breakpointLower, 0, null);
+  }
+
+  /** A debug exception to EL1. */
+  ownDebugException(ec: number, iss: number, far: bigint | null): never {
+    this.notExecuted();
+    this.raise(syndrome(ec + this.state.el, iss | Fsc.debug), far);
   }
 
   stage2Data(address: bigint, ipa: bigint, fsc: number, iss: number): never {
@@ -99,12 +137,17 @@ export class Endings implements Faults {
   }
 
   watched(address: bigint): boolean {
-    return this.debug.watchpoints.some((point) => (point.address ^ address) >> 12n === 0n);
+    if (!this.watches) return false;
+    const onPage = (point: Point) => (point.address ^ address) >> 12n === 0n || point.bytes > 4096;
+    return this.debug.watchpoints.some(onPage) || this.own.watchpoints.some(onPage);
   }
 
   watch(address: bigint, bytes: number, write: boolean): void {
-    if (!watchpointHit(this.debug, address, bytes, write)) return;
-    this.stopBefore(syndrome(Ec.watchpointLower, Fsc.debug | (write ? 1 << 6 : 0)), address, 0n);
+    const iss = write ? 1 << 6 : 0;
+    if (watchpointHit(this.debug.watchpoints, address, bytes, write))
+      this.stopBefore(syndrome(Ec.watchpointLower, Fsc.debug | iss), address, 0n);
+    if (watchpointHit(ownWatchpoints(this.own, this.state.mode), address, bytes, write))
+      this.ownDebugException(Ec.watchpointLower, iss, address);
   }
 
   private stopBefore(esr: number, far: bigint, ipa: bigint): never {

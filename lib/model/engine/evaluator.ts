@@ -1,7 +1,7 @@
 // The evaluator: Machine in plain TypeScript over the CPU state. The readable judge of the other engines, and the one
 // that steps single instructions. It runs EL0 and EL1; its caller is EL2.
 
-import { sysRegIndex } from "../../arm64/sysregs.js";
+import { packEncoding, sysRegIndex, sysRegs } from "../../arm64/sysregs.js";
 import { ORDERED } from "../a64/access.js";
 import type { Insn } from "../a64/insn.js";
 import type { AccessBytes, AtomicOperation, Barrier, Machine, MachineOn, PstateField, Width } from "../a64/machine.js";
@@ -14,6 +14,7 @@ import {
   takeSynchronous,
 } from "../cpu/exceptions.js";
 import { type GuestDebug, stepSyndrome } from "../cpu/guest-debug.js";
+import { debugEnabled, stepAfterReturn } from "../cpu/self-debug.js";
 import { Attention, type CpuState, cells, Pstate } from "../cpu/state.js";
 import { type SystemOutcome, SystemRegisters } from "../cpu/sysregs.js";
 import { AtomicMemory } from "./atomic-memory.js";
@@ -32,6 +33,13 @@ const MODE = cells.flags * 2;
 const NZCV = cells.flags * 2 + 1;
 const ATTENTION = cells.attention * 2;
 const SCTLR = cells.sysregs + sysRegIndex("SCTLR_EL1");
+
+/** Registers whose writes change what self-hosted debug does. */
+const debugRegisters: ReadonlySet<number> = new Set(
+  sysRegs
+    .filter(({ name }) => /^(MDSCR_EL1|OSLAR_EL1|CONTEXTIDR_EL1|DBG[BW][CV]R\d+_EL1)$/.test(name))
+    .map(({ encoding }) => packEncoding(encoding)),
+);
 
 /** CV and COND of the ISS of a trapped WFI or WFE: always. */
 const WFX_ISS = 0x1e0_0000;
@@ -92,13 +100,51 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean> {
   run(budget: number): Stop {
     this.memory.busChanged();
     this.memory.controlChanged();
-    this.memory.flushWatched(this.debug.watchpoints.length > 0);
+    this.arm();
     this.ends.stop = null;
     this.state.quads[cells.pstateAbove] = 0n;
     if (this.memory.lacks !== null) return { kind: "lacks", word: 0, name: this.memory.lacks };
     if (this.debug.singleStep) return this.step();
-    this.ends.left = budget;
-    return this.loopUntilStop();
+    const { ends } = this;
+    ends.left = budget;
+    for (;;) {
+      const stop = ends.own.step ? this.stepItself() : this.loopUntilStop();
+      if (stop.kind !== "budget" || ends.later === 0) return stop;
+      ends.left = ends.later;
+      this.arm();
+    }
+  }
+
+  private arm(): void {
+    this.ends.armDebug();
+    this.memory.flushWatched(this.ends.watches);
+  }
+
+  /** Software Step by the guest itself: while debug exceptions are enabled, one instruction where PSTATE.SS is 1. */
+  private stepItself(): Stop {
+    const { ends, w } = this;
+    for (let rest = ends.left; rest > 0; rest--) {
+      const active = debugEnabled(ends.own, w[MODE]!);
+      if (active && (w[MODE]! & Pstate.SS) === 0) {
+        const iss = stepSyndrome(ends.exclusive ? "exclusive" : ends.stepped ? "stepped" : "pending") & 0x1ff_ffff;
+        takeSynchronous(this.state, syndrome(Ec.stepLower + this.state.el, iss), this.state.pc, null, ends.implemented);
+        ends.stepped = false;
+        continue;
+      }
+      ends.exclusive = false;
+      ends.left = 1;
+      const stop = this.loopUntilStop();
+      if (stop.kind !== "budget") return stop;
+      if (active) {
+        w[MODE] = w[MODE]! & ~Pstate.SS;
+        ends.stepped = true;
+      }
+      if (ends.paused) {
+        ends.later = rest - 1;
+        return stop;
+      }
+    }
+    return { kind: "budget" };
   }
 
   /** DDI 0487 D2, "Software Step exceptions": PSTATE.SS says whether an instruction may run first. */
@@ -141,7 +187,7 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean> {
       ends.executed++;
       const lo = w[PC]!;
       if ((lo & 3) !== 0) ends.misalignedPc();
-      if (ends.debug.breakpoints.length !== 0) ends.checkBreakpoints();
+      if (ends.breaks) ends.checkBreakpoints();
       const word = memory.fetch(PC);
       // After what may be wrong with the address: DDI 0487 D1, "Prioritization of synchronous exceptions".
       if (illegal) ends.illegalState();
@@ -296,6 +342,8 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean> {
     this.ends.exception(syndrome(Ec.unknown, 0), null);
   }
   svc(imm16: number): void {
+    // It is over when it is taken: so is its step.
+    this.w[MODE] = this.w[MODE]! & ~Pstate.SS;
     takeSynchronous(this.state, syndrome(Ec.svc64, imm16), this.state.pc + 4n, null, this.ends.implemented);
     this.ends.jumped = true;
   }
@@ -320,7 +368,11 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean> {
   }
   eret(): void {
     this.ends.privileged();
-    exceptionReturn(this.state, this.ends.implemented);
+    const { state, ends } = this;
+    const ss = this.debug.singleStep
+      ? 0
+      : stepAfterReturn(ends.own, this.w[MODE]!, Number(state.spsr(0) & 0xffff_ffffn));
+    exceptionReturn(state, ends.implemented, ss);
     if (this.w[PC + 1]! >>> 23 !== 0) this.state.pc = this.memory.withoutTag(this.state.pc);
     this.ends.jumped = true;
   }
@@ -359,6 +411,7 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean> {
     const before = state.quads[SCTLR]!;
     this.value(this.registers.write(id, state.quads[value >> 1]!, rt));
     this.memory.controlChanged();
+    if (debugRegisters.has(id)) this.ends.pause();
     const name = this.memory.lacks;
     if (name === null) return;
     // Memory that is not as the guest thinks would be silently wrong: the write is taken back.
