@@ -1,6 +1,7 @@
 // The public names. Register ids and everything else about the architecture: `kvm-arm64/arm64`, re-exported here.
 export * from "./arm64/index.js";
 export type { Handle } from "./backend.js";
+export type { HostCapture } from "./capture-format.js";
 export { type AttrBits, type AttrValue, Device, type DeviceKind } from "./device.js";
 export { KvmError } from "./errors.js";
 export { EventFd } from "./eventfd.js";
