@@ -1,6 +1,7 @@
 // Text of a word for traces: common forms as an assembler writes them, all others by name and fields.
 
 import { extract } from "./bits.js";
+import { vectorFeatures } from "./features.js";
 import { conditions } from "./printer.js";
 import { DecodeBitMasks } from "./pseudocode.js";
 import { decodeA64 } from "./table.js";
@@ -13,7 +14,10 @@ export function disassemble(word: number, pc: bigint): string {
   if (row === undefined) return `.inst 0x${(word >>> 0).toString(16).padStart(8, "0")}`;
   const fields = extract(row.encoding, word);
   const [mnemonic, form] = split(row.name);
-  const write = forms[`${mnemonic} (${form})`] ?? forms[mnemonic] ?? forms[shape(fields)] ?? forms[form];
+  // The forms below are those of general registers.
+  const write = row.needs.some((feature) => vectorFeatures.has(feature))
+    ? undefined
+    : (forms[`${mnemonic} (${form})`] ?? forms[mnemonic] ?? forms[shape(fields)] ?? forms[form]);
   if (write !== undefined) {
     const shown = mnemonic === "B.cond" ? `b.${conditions[fields["cond"]!]}` : mnemonic.toLowerCase();
     return `${shown} ${write(new Operands(fields, pc, row.name))}`.trimEnd();

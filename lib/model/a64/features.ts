@@ -28,6 +28,9 @@ export const features = {
   GCS:       { register: "ID_AA64PFR1_EL1",  lsb: 44, from: 1 },
   THE:       { register: "ID_AA64PFR1_EL1",  lsb: 48, from: 1 },
   AES:       { register: "ID_AA64ISAR0_EL1", lsb:  4, from: 1 },
+  PMULL:     { register: "ID_AA64ISAR0_EL1", lsb:  4, from: 2 },
+  SHA2:      { register: "ID_AA64ISAR0_EL1", lsb: 12, from: 1 },
+  SHA512:    { register: "ID_AA64ISAR0_EL1", lsb: 12, from: 2 },
   SHA1:      { register: "ID_AA64ISAR0_EL1", lsb:  8, from: 1 },
   CRC32:     { register: "ID_AA64ISAR0_EL1", lsb: 16, from: 1 },
   LSE:       { register: "ID_AA64ISAR0_EL1", lsb: 20, from: 2 },
@@ -35,6 +38,8 @@ export const features = {
   TME:       { register: "ID_AA64ISAR0_EL1", lsb: 24, from: 1 },
   RDM:       { register: "ID_AA64ISAR0_EL1", lsb: 28, from: 1 },
   SHA3:      { register: "ID_AA64ISAR0_EL1", lsb: 32, from: 1 },
+  SM3:       { register: "ID_AA64ISAR0_EL1", lsb: 36, from: 1 },
+  SM4:       { register: "ID_AA64ISAR0_EL1", lsb: 40, from: 1 },
   DotProd:   { register: "ID_AA64ISAR0_EL1", lsb: 44, from: 1 },
   FHM:       { register: "ID_AA64ISAR0_EL1", lsb: 48, from: 1 },
   FlagM:     { register: "ID_AA64ISAR0_EL1", lsb: 52, from: 1 },
@@ -77,6 +82,29 @@ export const features = {
 } as const satisfies Readonly<Record<string, FeatureField>>;
 
 export type Feature = keyof typeof features;
+
+/** What instructions on SIMD&FP registers need. */
+export const vectorFeatures: ReadonlySet<Feature> = new Set<Feature>([
+  "FP",
+  "AdvSIMD",
+  "FP16",
+  "AES",
+  "PMULL",
+  "SHA1",
+  "SHA2",
+  "SHA512",
+  "SHA3",
+  "SM3",
+  "SM4",
+  "RDM",
+  "DotProd",
+  "FHM",
+  "FCMA",
+  "JSCVT",
+  "FRINTTS",
+  "I8MM",
+  "BF16",
+]);
 
 /** Whether ID registers, read by `idRegister`, promise `feature`. */
 export function promised(feature: Feature, idRegister: (name: string) => bigint): boolean {

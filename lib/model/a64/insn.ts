@@ -31,6 +31,11 @@ export function insn<const Bits extends string>(
   return { name, bits, encoding: parseBits(bits), needs, run: run as unknown as NonNullable<Insn["run"]> };
 }
 
+/** The same for notation that is put together from parts, which the compiler cannot read: `F` is what it names. */
+export function composed<F>(name: string, bits: string, run: Semantics<F>, ...needs: Feature[]): Insn {
+  return { name, bits, encoding: parseBits(bits), needs, run: run as unknown as NonNullable<Insn["run"]> };
+}
+
 /** An instruction, or a whole encoding space, whose meaning is not written yet: listed and counted. */
 export function todo(name: string, bits: string, ...needs: Feature[]): Insn {
   return { name, bits, encoding: parseBits(bits), needs, run: null };

@@ -8,6 +8,8 @@
 //   - loads, stores and checks come before the first write of a register or a flag;
 //   - after a write, nothing reads what was written (`x(n)` may hand out the register itself, not a copy).
 
+import type { VectorOperations } from "./vector.js";
+
 declare const brand: unique symbol;
 /** A 64-bit value of the guest. */
 export interface I64 {
@@ -20,6 +22,10 @@ export interface I32 {
 /** A value of 64 or 32 bits, as the instruction's sf bit says. */
 export interface Sized {
   readonly [brand]: "Sized";
+}
+/** 128 bits of the guest: a SIMD&FP register. */
+export interface V128 {
+  readonly [brand]: "V128";
 }
 /** A truth of the guest. */
 export interface Bool {
@@ -97,11 +103,14 @@ export type Barrier = "DSB" | "DMB" | "ISB" | "SB";
 /** CRm:op2 of MSR (immediate), by the name of the PSTATE field. */
 export type PstateField = "UAO" | "PAN" | "SPSel" | "SSBS" | "DIT" | "TCO" | "DAIFSet" | "DAIFClr";
 
-export interface MachineOn<W64, W32, S, B> {
+export interface MachineOn<W64, W32, S, B, V> {
   readonly w64: Width<W64, W64, B>;
   readonly w32: Width<W32, W64, B>;
   /** The operations at the width that the sf bit says. */
   at(sf: number): Width<S, W64, B>;
+
+  /** The SIMD&FP registers. */
+  readonly simd: VectorOperations<V, W64, W32, B>;
 
   /** ConditionHolds. */
   condition(cond: number): B;
@@ -175,4 +184,4 @@ export interface MachineOn<W64, W32, S, B> {
   systemRead(id: number, rt: number): W64;
 }
 
-export type Machine = MachineOn<I64, I32, Sized, Bool>;
+export type Machine = MachineOn<I64, I32, Sized, Bool, V128>;

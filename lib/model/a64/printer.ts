@@ -4,6 +4,7 @@
 import { extract } from "./bits.js";
 import type { Insn } from "./insn.js";
 import type { AccessBytes, AtomicOperation, Barrier, Machine, MachineOn, PstateField, Width } from "./machine.js";
+import type { VectorOperations } from "./vector.js";
 
 /** One step of a meaning. */
 export interface Step {
@@ -96,18 +97,92 @@ class PrinterWidth implements Width<string, string, string> {
   }
 }
 
+class PrinterVectors implements VectorOperations<string, string, string, string> {
+  constructor(private readonly printer: Printer) {}
+  private compute(op: string, ...args: (string | number)[]): string {
+    return this.printer.compute(op, ...args);
+  }
+  private fp(op: string, bits: number, lanes: number, ...args: (string | number)[]): string {
+    return this.compute(`fp${op}.${lanes === 1 ? "" : `${lanes}x`}${bits}`, ...args);
+  }
+  checkFp = () => this.printer.act("access", "checkFp");
+  v = (n: number) => `v${n}`;
+  setV = (n: number, value: string) => this.printer.write(`v${n} := ${value}`, [value], `v${n}`);
+  vector = (low: string, high: string) => this.compute("vector", low, high);
+  vectorConstant = (low: bigint, high: bigint) => `0x${((high << 64n) | low).toString(16)}`;
+  lane = (bits: number, index: number, v: string) => this.compute(`lane${bits}[${index}]`, v);
+  splat = (bits: number, value: string) => this.compute(`splat${bits}`, value);
+  withLane = (bits: number, index: number, v: string, value: string) =>
+    this.compute(`withLane${bits}[${index}]`, v, value);
+  low = (bits: number, v: string) => (bits === 128 ? v : this.compute(`low${bits}`, v));
+  unary = (op: string, bits: number, a: string) => this.compute(`${op}.${bits}`, a);
+  binary = (op: string, bits: number, a: string, b: string) => this.compute(`${op}.${bits}`, a, b);
+  ternary = (op: string, bits: number, accumulator: string, a: string, b: string) =>
+    this.compute(`${op}.${bits}`, accumulator, a, b);
+  shift = (op: string, bits: number, a: string, amount: number) => this.compute(`${op}.${bits}`, a, amount);
+  widen = (signedness: string, bits: number, half: string, a: string) =>
+    this.compute(`widen.${signedness}.${half}.${bits}`, a);
+  narrow = (op: string, bits: number, a: string) => this.compute(`${op}.${bits}`, a);
+  polynomialProduct = (bits: number, half: string, a: string, b: string) =>
+    this.compute(`polynomialProduct.${half}.${bits}`, a, b);
+  reduce = (op: string, bits: number, lanes: number, a: string) => this.compute(`${op}.${lanes}x${bits}`, a);
+  shuffle = (a: string, b: string, bytes: readonly number[]) => this.compute(`shuffle[${bytes.join(" ")}]`, a, b);
+  lookUp = (tables: readonly string[], indices: string, otherwise: string | null) =>
+    this.compute("lookUp", ...tables, "by", indices, ...(otherwise === null ? [] : ["else", otherwise]));
+  crypto1 = (op: string, a: string) => this.compute(op, a);
+  crypto2 = (op: string, a: string, b: string) => this.compute(op, a, b);
+  crypto3 = (op: string, a: string, b: string, c: string) => this.compute(op, a, b, c);
+  fpUnary = (op: string, bits: number, lanes: number, a: string) => this.fp(op, bits, lanes, a);
+  fpBinary = (op: string, bits: number, lanes: number, a: string, b: string) => this.fp(op, bits, lanes, a, b);
+  fpMulAdd = (bits: number, lanes: number, addend: string, a: string, b: string) =>
+    this.fp("MulAdd", bits, lanes, addend, a, b);
+  fpMulAddLong = (lanes: number, addend: string, a: string, b: string) =>
+    this.fp("MulAddLong", 32, lanes, addend, a, b);
+  fpCompare = (op: string, bits: number, lanes: number, a: string, b: string) => this.fp(op, bits, lanes, a, b);
+  fpFlags = (bits: number, a: string, b: string, nans: string) => this.fp(`Flags ${nans}`, bits, 1, a, b);
+  fpFlagsIf = (c: string, bits: number, a: string, b: string, nans: string, nzcv: number) =>
+    this.fp(`Flags ${nans}`, bits, 1, a, b, "if", c, "else", nzcv);
+  fpRound = (bits: number, lanes: number, a: string, rounding: string, inexact: string) =>
+    this.fp(`Round ${rounding} ${inexact}`, bits, lanes, a);
+  fpRoundSized = (bits: number, lanes: number, a: string, size: number, rounding: string) =>
+    this.fp(`Round${size} ${rounding}`, bits, lanes, a);
+  fpConvert = (from: number, to: number, lanes: number, a: string, rounding: string) =>
+    this.fp(`Convert${to} ${rounding}`, from, lanes, a);
+  fpToFixed = (bits: number, to: number, lanes: number, a: string, fraction: number, signed: string, how: string) =>
+    this.fp(`ToFixed${to} ${signed} ${how}`, bits, lanes, a, fraction);
+  fpFromFixed = (from: number, bits: number, lanes: number, a: string, fraction: number, signed: string) =>
+    this.fp(`FromFixed${from} ${signed}`, bits, lanes, a, fraction);
+  fpToJavaScript(a: string): readonly [string, string] {
+    const result = this.compute("fpToJavaScript", a);
+    return [result, this.compute("exact", result)];
+  }
+  loadVector = (bytes: number, address: string, access: number) =>
+    this.printer.access(`loadVector${bytes}${how(access)}`, address);
+  storeVector = (bytes: number, address: string, value: string, access: number) =>
+    this.printer.act("access", `storeVector${bytes}${how(access)}`, address, value);
+  storeVectorPair = (bytes: number, address: string, first: string, second: string, access: number) =>
+    this.printer.act("access", `storeVectorPair${bytes}${how(access)}`, address, first, second);
+  loadStructures(count: number, bits: number, lanes: number, address: string): readonly string[] {
+    const first = this.printer.access(`loadStructures${count} ${lanes}x${bits}`, address);
+    return Array.from({ length: count }, (_, n) => (n === 0 ? first : this.compute(`vector${n}`, first)));
+  }
+  storeStructures = (bits: number, lanes: number, address: string, vectors: readonly string[]) =>
+    this.printer.act("access", `storeStructures ${lanes}x${bits}`, address, ...vectors);
+}
+
 export const conditions = "eq ne cs cc mi pl vs vc hi ls ge lt gt le al nv".split(" ");
 
-class Printer implements MachineOn<string, string, string, string> {
+class Printer implements MachineOn<string, string, string, string, string> {
   readonly steps: Step[] = [];
   readonly w64 = new PrinterWidth(64, this);
   readonly w32 = new PrinterWidth(32, this);
+  readonly simd = new PrinterVectors(this);
   private temporaries = 0;
 
   compute(op: string, ...args: (string | number)[]): string {
     return this.value("compute", op, args);
   }
-  private access(op: string, ...args: (string | number)[]): string {
+  access(op: string, ...args: (string | number)[]): string {
     return this.value("access", op, args);
   }
   private value(effect: "compute" | "access", op: string, args: (string | number)[]): string {
@@ -119,7 +194,7 @@ class Printer implements MachineOn<string, string, string, string> {
   write(text: string, uses: string[], writes: string): void {
     this.steps.push({ effect: "write", text, uses, writes });
   }
-  private act(effect: "access" | "write", op: string, ...args: (string | number)[]): void {
+  act(effect: "access" | "write", op: string, ...args: (string | number)[]): void {
     const uses = args.map(String);
     this.steps.push({ effect, text: `${op} ${uses.join(", ")}`.trimEnd(), uses });
   }

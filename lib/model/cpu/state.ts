@@ -26,7 +26,7 @@ const table = [
   ["pstateAbove", 1], // bits 63:32 of PSTATE, which userspace may set and a CPU that runs has not got
   ["reserved", 1],
   ["v", 64], // V0 to V31, 128 bits each
-  ["temporary", 64], // values inside one instruction
+  ["temporary", 512], // values inside one instruction
   ["sysregs", sysRegs.length], // one for each row of the table, in its order
 ] as const;
 

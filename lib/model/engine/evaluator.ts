@@ -3,6 +3,7 @@
 
 import { packEncoding, sysRegIndex, sysRegs } from "../../arm64/sysregs.js";
 import { ORDERED } from "../a64/access.js";
+import { vectorFeatures } from "../a64/features.js";
 import type { Insn } from "../a64/insn.js";
 import type { AccessBytes, AtomicOperation, Barrier, Machine, MachineOn, PstateField, Width } from "../a64/machine.js";
 import {
@@ -24,6 +25,7 @@ import { Endings } from "./endings.js";
 import { GuestMemory } from "./memory.js";
 import { Narrow } from "./narrow.js";
 import { type Bus, type Environment, type Stop, unwind } from "./stop.js";
+import { Vectors } from "./vectors.js";
 import { type Cell, Wide } from "./wide.js";
 
 export type { Bus, BusAccess, Environment, Stop } from "./stop.js";
@@ -44,10 +46,11 @@ const debugRegisters: ReadonlySet<number> = new Set(
 /** CV and COND of the ISS of a trapped WFI or WFE: always. */
 const WFX_ISS = 0x1e0_0000;
 
-export class Evaluator implements MachineOn<Cell, number, number, boolean> {
+export class Evaluator implements MachineOn<Cell, number, number, boolean, Cell> {
   readonly state: CpuState;
   readonly w64: Wide;
   readonly w32: Narrow;
+  readonly simd: Vectors;
 
   private readonly w: Int32Array;
   private readonly memory: GuestMemory;
@@ -69,6 +72,7 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean> {
     this.memory = new GuestMemory(state, bus, this.w64, this.ends, environment.unalignedDevice ?? "fault");
     this.atomics = new AtomicMemory(state, bus, this.w64, this.memory);
     this.registers = new SystemRegisters(state, environment);
+    this.simd = new Vectors(state, this.w64, this.memory, () => this.checkFp());
     this.decoded = new DecodeCache(environment, (row, word) => this.lacks(row, word));
     this.ends.implemented = this.pstateBits();
   }
@@ -208,7 +212,7 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean> {
 
   /** An instruction that is promised and not there; floating point may be trapped before that shows. */
   private lacks(row: Insn, word: number): void {
-    const usesFp = row.needs.includes("FP") || row.needs.includes("AdvSIMD");
+    const usesFp = row.needs.some((feature) => vectorFeatures.has(feature));
     if (usesFp && this.registers.fpTrapped()) {
       this.ends.exception(syndrome(Ec.fpAccess, WFX_ISS), null);
       return;
@@ -227,6 +231,10 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean> {
     if ((attention & Attention.kick) !== 0 && this.state.takeKick()) return { kind: "kicked" };
     takePendingInterrupt(this.state, this.ends.implemented);
     return null;
+  }
+
+  private checkFp(): void {
+    if (this.registers.fpTrapped()) this.ends.raise(syndrome(Ec.fpAccess, WFX_ISS), null);
   }
 
   at(sf: number): Width<number, Cell, boolean> {

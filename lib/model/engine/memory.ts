@@ -183,6 +183,14 @@ export class GuestMemory {
     this.m8.fill(0, offset, offset + bytes);
   }
 
+  /** What is checked of an access to 16 bytes as a whole, before it is made in two halves. */
+  prepareQuad(address: Cell, access: number, mode: "read" | "write"): void {
+    const lo = this.w[address]!;
+    const hi = this.w[address + 1]!;
+    if (mode === "read") this.prepareRead(lo, hi, 16, access);
+    else this.prepareWrite(lo, hi, 16, access);
+  }
+
   /** Offset of an aligned access that reads, writes or does both; it may fault. */
   locate(address: Cell, bytes: number, access: number, mode: "read" | "write" | "both"): number {
     const lo = this.w[address]!;

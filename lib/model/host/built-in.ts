@@ -41,16 +41,16 @@ function fields<N extends FieldedName & SysRegName>(register: N, values: Partial
 }
 
 // biome-ignore format: table
-const integer: Values = {
+const values: Values = {
   MIDR_EL1: MIDR,
   CNTFRQ_EL0: BigInt(CLOCK_HZ),
   CLIDR_EL1: CLIDR,
   PMCEID0_EL0: EVENTS,
-  ...fields("ID_AA64PFR0_EL1",  { EL0: 1, EL1: 1, EL2: 1, FP: 0xf, AdvSIMD: 0xf, GIC: 1, RAS: 1, DIT: 1, CSV2: 1, CSV3: 1 }),
+  ...fields("ID_AA64PFR0_EL1",  { EL0: 1, EL1: 1, EL2: 1, FP: 1, AdvSIMD: 1, GIC: 1, RAS: 1, DIT: 1, CSV2: 1, CSV3: 1 }),
   ...fields("ID_AA64PFR1_EL1",  { SSBS: 2 }),
   ...fields("ID_AA64DFR0_EL1",  { DebugVer: 8, PMUVer: 6, BRPs: BREAKPOINTS - 1, WRPs: WATCHPOINTS - 1, DoubleLock: 0xf }),
-  ...fields("ID_AA64ISAR0_EL1", { CRC32: 1, Atomic: 2, TS: 2, TLB: 2 }),
-  ...fields("ID_AA64ISAR1_EL1", { DPB: 2, LRCPC: 2, SB: 1, SPECRES: 1 }),
+  ...fields("ID_AA64ISAR0_EL1", { AES: 2, SHA1: 1, SHA2: 2, CRC32: 1, Atomic: 2, RDM: 1, SHA3: 1, DP: 1, FHM: 1, TS: 2, TLB: 2 }),
+  ...fields("ID_AA64ISAR1_EL1", { DPB: 2, JSCVT: 1, FCMA: 1, LRCPC: 2, FRINTTS: 1, SB: 1, SPECRES: 1 }),
   ...fields("ID_AA64MMFR0_EL1", { PARange: PARANGE_48, ASIDBits: 2, TGran64: 0xf }),
   ...fields("ID_AA64MMFR1_EL1", { PAN: 2, LO: 1, VMIDBits: 2, VH: 1, HPDS: 1 }),
   ...fields("ID_AA64MMFR2_EL1", { UAO: 1, CnP: 1, IDS: 1 }),
@@ -65,7 +65,7 @@ const CACHES: ReadonlyMap<number, number> = new Map([
   [2, 0x003f_e03a],
 ]);
 
-const value = (register: SysRegName): bigint => integer[register] ?? 0n;
+const value = (register: SysRegName): bigint => values[register] ?? 0n;
 
 /** Without the feature there is no PMU. */
 const limit = (register: SysRegName, features: number): bigint =>

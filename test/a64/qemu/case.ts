@@ -6,11 +6,20 @@ export const DATA_BYTES = 8192;
 export const CODE = 0x5000_0000n;
 export const MOST_WORDS = 16;
 
+/** The SIMD&FP registers. */
+export interface Vectors {
+  /** V0 to V31, each its lower and its upper 64 bits. */
+  readonly words: readonly bigint[];
+  readonly fpsr: number;
+  readonly fpcr: number;
+}
+
 export interface Case {
   readonly x: readonly bigint[];
   readonly sp: bigint;
   /** PSTATE.NZCV in bits 31:28. */
   readonly nzcv: bigint;
+  readonly v: Vectors;
   readonly code: readonly number[];
 }
 
@@ -22,6 +31,7 @@ export interface Result {
   readonly x: readonly bigint[];
   readonly sp: bigint;
   readonly nzcv: bigint;
+  readonly v: Vectors;
   readonly pc: bigint;
   /** 64-bit words of the data that changed: index and value. */
   readonly changes: readonly (readonly [index: number, value: bigint])[];
@@ -36,6 +46,12 @@ export function lines(result: Result): string[] {
     `sp     ${hex(result.sp)}`,
     `nzcv   ${hex(result.nzcv)}`,
     ...result.x.map((v, n) => `x${n}`.padEnd(7) + hex(v)),
+    ...Array.from(
+      { length: 32 },
+      (_, n) => `v${n}`.padEnd(7) + hex(result.v.words[2 * n + 1]!) + hex(result.v.words[2 * n]!),
+    ),
+    `fpsr   ${result.v.fpsr.toString(16).padStart(8, "0")}`,
+    `fpcr   ${result.v.fpcr.toString(16).padStart(8, "0")}`,
     ...result.changes.map(([index, v]) => `[${(DATA + BigInt(index * 8)).toString(16)}] ${hex(v)}`),
   ];
 }
@@ -46,7 +62,15 @@ export function agree(a: Result, b: Result): boolean {
 }
 
 export function registersAgree(a: Result, b: Result): boolean {
-  return a.pc === b.pc && a.sp === b.sp && a.nzcv === b.nzcv && a.x.every((v, n) => v === b.x[n]);
+  return (
+    a.pc === b.pc &&
+    a.sp === b.sp &&
+    a.nzcv === b.nzcv &&
+    a.x.every((v, n) => v === b.x[n]) &&
+    a.v.fpsr === b.v.fpsr &&
+    a.v.fpcr === b.v.fpcr &&
+    a.v.words.every((v, n) => v === b.v.words[n])
+  );
 }
 
 function changesAgree(a: Result, b: Result): boolean {
@@ -59,7 +83,7 @@ export function differences(ours: Result, theirs: Result): string[] {
   const [a, b] = [lines(ours), lines(theirs)];
   const rows: string[] = [];
   for (let n = 0; n < Math.max(a.length, b.length); n++) {
-    if (a[n] !== b[n]) rows.push(`* ${(a[n] ?? "").padEnd(36)}${b[n] ?? ""}`);
+    if (a[n] !== b[n]) rows.push(`* ${(a[n] ?? "").padEnd(44)}${b[n] ?? ""}`);
   }
   return rows;
 }

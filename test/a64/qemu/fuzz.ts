@@ -1,6 +1,7 @@
 // The fuzz of the evaluator against QEMU's user mode, row by row and in blocks.
 
 import { extract } from "../../../lib/model/a64/bits.js";
+import { vectorFeatures } from "../../../lib/model/a64/features.js";
 import type { Insn } from "../../../lib/model/a64/insn.js";
 import { decodeA64 } from "../../../lib/model/a64/table.js";
 import { agree, type Case, differences } from "./case.js";
@@ -66,7 +67,7 @@ function shrink(ours: OurUser, c: Case): Case {
   const prefix = prefixes[first] ?? c;
   const before = results[first - 1];
   if (before === undefined) return prefix;
-  const alone = { x: before.x, sp: before.sp, nzcv: before.nzcv, code: prefix.code.slice(-1) };
+  const alone = { x: before.x, sp: before.sp, nzcv: before.nzcv, v: before.v, code: prefix.code.slice(-1) };
   return agree(ours.run(alone), askUserJudge([alone])[0]!) ? prefix : alone;
 }
 
@@ -74,15 +75,22 @@ function report(name: string, ours: OurUser, c: Case): string {
   const theirs = askUserJudge([c])[0]!;
   const code = c.code.map((word) => `${word.toString(16).padStart(8, "0")} ${decodeA64(word)?.name ?? "unallocated"}`);
   const used = new Set(c.code.flatMap((word) => registersOf(word)));
+  const vectors = [...used]
+    .flatMap((n) => [c.v.words[2 * n + 1]!, c.v.words[2 * n]!].map((w) => w.toString(16).padStart(16, "0")))
+    .map((text, n) => (n % 2 === 0 ? ` v${[...used][n >> 1]}=` : "") + text);
   const registers = [...used].map((n) => (n === 31 ? `sp=${c.sp.toString(16)}` : `x${n}=${c.x[n]!.toString(16)}`));
   return [
     name,
     ...code,
-    `before: nzcv=${c.nzcv.toString(16)} ${registers.join(" ")}`,
-    `  ${"ours".padEnd(36)}QEMU`,
+    `before: nzcv=${c.nzcv.toString(16)} fpcr=${c.v.fpcr.toString(16)} fpsr=${c.v.fpsr.toString(16)} ${registers.join(" ")}`,
+    ...(usesVectors(c) ? [vectors.join("")] : []),
+    `  ${"ours".padEnd(44)}QEMU`,
     ...differences(ours.run(c), theirs),
   ].join("\n");
 }
+
+const usesVectors = (c: Case): boolean =>
+  c.code.some((word) => decodeA64(word)?.needs.some((feature) => vectorFeatures.has(feature)));
 
 /** The general registers that an instruction names. */
 function registersOf(word: number): number[] {

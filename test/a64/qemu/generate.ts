@@ -6,14 +6,15 @@ import { atomics } from "../../../lib/model/a64/insns/atomics.js";
 import { branches } from "../../../lib/model/a64/insns/branches.js";
 import { loadStore } from "../../../lib/model/a64/insns/load-store.js";
 import { loadStoreExclusive } from "../../../lib/model/a64/insns/load-store-exclusive.js";
+import { loadStoreVector } from "../../../lib/model/a64/insns/load-store-vector.js";
 import { a64, decodeA64 } from "../../../lib/model/a64/table.js";
-import { type Case, CODE, DATA, DATA_BYTES } from "./case.js";
+import { type Case, CODE, DATA, DATA_BYTES, type Vectors } from "./case.js";
 import type { Random } from "./random.js";
-import { notForUserMode } from "./unjudged.js";
+import { killsTheJudge, notForUserMode, wronglyAllocated } from "./unjudged.js";
 
 type Values = Record<string, number>;
 
-const memoryRows = new Set<Insn>([...loadStore, ...loadStoreExclusive, ...atomics]);
+const memoryRows = new Set<Insn>([...loadStore, ...loadStoreExclusive, ...atomics, ...loadStoreVector]);
 const branchRows = new Set<Insn>(branches);
 
 /** Rows that user mode can judge. */
@@ -52,6 +53,7 @@ export function hole(random: Random): Case {
     const { encoding } = random.pick(a64);
     let word = encode(encoding, {}, random.word()) | (random.word() & ~encoding.mask);
     for (let flips = 1 + random.below(3); flips > 0; flips--) word ^= 1 << random.below(32);
+    if (killsTheJudge(word) || wronglyAllocated(word)) continue;
     if (decodeA64(word >>> 0) === undefined) return { ...values(random), code: [word >>> 0] };
   }
 }
@@ -60,11 +62,21 @@ interface Registers {
   x: bigint[];
   sp: bigint;
   nzcv: bigint;
+  v: Vectors;
+}
+
+/** FZ16, RMode, FZ, DN, AHP. */
+const FPCR_BITS = 0x07c8_0000;
+
+function vectors(random: Random): Vectors {
+  const words = Array.from({ length: 64 }, () => random.lanes());
+  const fpcr = random.chance(50) ? 0 : random.word() & FPCR_BITS;
+  return { words, fpcr, fpsr: random.chance(80) ? 0 : random.word() & 0x0800_009f };
 }
 
 function values(random: Random): Registers {
   const x = Array.from({ length: 31 }, () => (random.chance(15) ? pointer(random) : random.value()));
-  return { x, sp: pointer(random) & ~15n, nzcv: BigInt(random.below(16)) << 28n };
+  return { x, sp: pointer(random) & ~15n, nzcv: BigInt(random.below(16)) << 28n, v: vectors(random) };
 }
 
 /** An address in the data, mostly aligned, rarely at the edge of its pages. */

@@ -1,7 +1,7 @@
 // The evaluator, set up as the user-mode judge is: EL0 under an operating system, two pages of data and one of code.
 
 import type { Feature } from "../../../lib/model/a64/features.js";
-import { CpuState } from "../../../lib/model/cpu/state.js";
+import { CpuState, cells } from "../../../lib/model/cpu/state.js";
 import { Evaluator } from "../../../lib/model/engine/evaluator.js";
 import { type Case, CODE, DATA, DATA_BYTES, type Ending, type Result } from "./case.js";
 import { splitMix } from "./random.js";
@@ -14,12 +14,29 @@ const VECTORS = 0x2000_0000_0800n;
 
 /** UCT, UCI, DZE, nTWI, nTWE: what an operating system lets its processes do. */
 const SCTLR = (1n << 15n) | (1n << 26n) | (1n << 14n) | (1n << 16n) | (1n << 18n);
+/** CPACR_EL1.FPEN: no traps. */
+const FPEN = 3n << 20n;
 const TBI0 = 1n << 37n;
 const PARANGE_48 = 5n;
 const DC_ZVA_512_BYTES = 7n;
 
 /** Features that both machines have. */
 export const judged: ReadonlySet<Feature> = new Set<Feature>([
+  "FP",
+  "AdvSIMD",
+  "FP16",
+  "JSCVT",
+  "FRINTTS",
+  "AES",
+  "PMULL",
+  "SHA1",
+  "SHA2",
+  "SHA512",
+  "SHA3",
+  "RDM",
+  "DotProd",
+  "FCMA",
+  "FHM",
   "CRC32",
   "LSE",
   "FlagM",
@@ -82,12 +99,16 @@ export class OurUser {
     );
   }
 
-  run({ x, sp, nzcv, code }: Case): Result {
+  run({ x, sp, nzcv, v, code }: Case): Result {
     const { state } = this;
     for (let n = 0; n < 16; n++) this.code[n] = code[n] ?? BRK;
     for (const [n, value] of x.entries()) state.setX(n, value);
     state.spEl0 = sp;
     state.pstate = nzcv;
+    for (const [n, word] of v.words.entries()) state.quads[cells.v + n] = word;
+    state.fpsr = v.fpsr;
+    state.fpcr = v.fpcr;
+    state.set("CPACR_EL1", FPEN);
     state.pc = CODE;
     state.clearExclusive();
     state.set("SCTLR_EL1", SCTLR);
@@ -108,6 +129,11 @@ export class OurUser {
       x: x.map((_, n) => state.x(n)),
       sp: state.spEl0,
       nzcv: (taken ? state.spsr(0) : state.pstate) & 0xf000_0000n,
+      v: {
+        words: [...state.quads.subarray(cells.v, cells.v + 64)],
+        fpsr: state.fpsr,
+        fpcr: state.fpcr,
+      },
       pc: taken ? state.elrEl1 : state.pc,
       changes,
     };

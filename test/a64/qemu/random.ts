@@ -61,6 +61,52 @@ export class Random {
   quad(): bigint {
     return (BigInt(this.word()) << 32n) | BigInt(this.word());
   }
+  /** A floating-point number of `bits` bits: often special, or near an integer, or near another format's limits. */
+  float(bits: 16 | 32 | 64): bigint {
+    const exponentBits = { 16: 5, 32: 8, 64: 11 }[bits];
+    const fractionBits = bits - 1 - exponentBits;
+    const all = (1n << BigInt(fractionBits)) - 1n;
+    const bias = 2 ** (exponentBits - 1) - 1;
+    const sign = BigInt(this.below(2)) << BigInt(bits - 1);
+    const fraction = this.pick([
+      0n,
+      1n,
+      all,
+      all >> 1n,
+      (all >> 1n) + 1n,
+      this.quad() & all,
+      this.quad() & all & ~0xffn,
+    ]);
+    const near = [0, 0, 1, 2, 2 * bias + 1, 2 * bias + 1, 2 * bias, 2 * bias - 1, bias, bias - 1, bias + 1];
+    const limits = [
+      bias - 14,
+      bias - 24,
+      bias + 15,
+      bias - 126,
+      bias - 149,
+      bias + 127,
+      bias + 31,
+      bias + 32,
+      bias + 63,
+    ];
+    const exponent = this.pick([
+      this.pick(near),
+      this.pick(near),
+      this.pick(limits),
+      bias + this.below(70) - 35,
+      this.word(),
+    ]);
+    const field = BigInt(((exponent % 2 ** exponentBits) + 2 ** exponentBits) % 2 ** exponentBits);
+    return sign | (field << BigInt(fractionBits)) | fraction;
+  }
+  /** 64 bits of vector: floating-point lanes of one width, or anything. */
+  lanes(): bigint {
+    const bits = this.pick([16, 32, 64, 8] as const);
+    if (bits === 8) return this.value();
+    let word = 0n;
+    for (let at = 0; at < 64; at += bits) word |= this.float(bits) << BigInt(at);
+    return word;
+  }
   /** A 64-bit value: often a corner, or few bits, or near a corner. */
   value(): bigint {
     const kind = this.below(8);

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <ucontext.h>
+#include <asm/sigcontext.h>
 #include <asm/unistd.h>
 #include <stdint.h>
 
@@ -22,13 +23,15 @@
 #define WORDS 16
 
 struct input {
-  uint64_t x[31], sp, nzcv;
+  uint64_t x[31], sp, nzcv, v[64];
+  uint32_t fpsr, fpcr;
   uint32_t count, code[WORDS];
   uint32_t unused;
 };
 
 struct output {
-  uint64_t x[31], sp, nzcv, pc, address;
+  uint64_t x[31], sp, nzcv, pc, address, v[64];
+  uint32_t fpsr, fpcr;
   uint32_t signal, changes;
 };
 
@@ -88,6 +91,13 @@ static void fill(void) {
   }
 }
 
+// The record of the SIMD&FP registers in a signal frame.
+static struct fpsimd_context *simd(mcontext_t *mc) {
+  struct _aarch64_ctx *at = (struct _aarch64_ctx *)mc->__reserved;
+  while (at->magic != FPSIMD_MAGIC) at = (struct _aarch64_ctx *)((char *)at + at->size);
+  return (struct fpsimd_context *)at;
+}
+
 static void report(int signal, siginfo_t *info, mcontext_t *mc) {
   struct output out;
   uint64_t *data = (uint64_t *)DATA;
@@ -97,6 +107,10 @@ static void report(int signal, siginfo_t *info, mcontext_t *mc) {
   out.pc = mc->pc;
   out.address = (uint64_t)info->si_addr;
   out.signal = signal;
+  struct fpsimd_context *fp = simd(mc);
+  for (int n = 0; n < 64; n++) out.v[n] = ((uint64_t *)fp->vregs)[n];
+  out.fpsr = fp->fpsr;
+  out.fpcr = fp->fpcr;
   out.changes = 0;
   for (int n = 0; n < DATA_BYTES / 8; n++) out.changes += data[n] != original[n];
   give(&out, sizeof out);
@@ -121,6 +135,10 @@ static void handler(int signal, siginfo_t *info, void *context) {
   for (uint32_t n = 0; n < WORDS; n++) code[n] = n < in.count ? in.code[n] : BRK;
   __asm__ volatile("dc cvau, %0; dsb ish; ic ivau, %0; dsb ish; isb" ::"r"(code) : "memory");
   for (int n = 0; n < 31; n++) mc->regs[n] = in.x[n];
+  struct fpsimd_context *fp = simd(mc);
+  for (int n = 0; n < 64; n++) ((uint64_t *)fp->vregs)[n] = in.v[n];
+  fp->fpsr = in.fpsr;
+  fp->fpcr = in.fpcr;
   mc->sp = in.sp;
   mc->pstate = in.nzcv;
   mc->pc = CODE;

@@ -5,10 +5,10 @@ import { fileURLToPath } from "node:url";
 import { type Case, type Ending, MOST_WORDS, type Result } from "./case.js";
 
 const QEMU = "qemu-aarch64";
-/** Pointer authentication off: its hints are NOPs on a CPU without it, as on the model. */
-const CPU = "max,pauth=off";
+/** Without pointer authentication, whose hints are NOPs on the model, and without SVE, for a signal frame of V registers. */
+const CPU = "max,pauth=off,sve=off";
 
-const INPUT_BYTES = 33 * 8 + (2 + MOST_WORDS) * 4;
+const INPUT_BYTES = 97 * 8 + (4 + MOST_WORDS) * 4;
 
 /** From the compiled test to the binary in the source tree. */
 export const judgePath = fileURLToPath(new URL("../../../../test/a64/qemu/bin/user-judge", import.meta.url));
@@ -25,10 +25,10 @@ const endings: Readonly<Record<number, Ending>> = { 4: "undefined", 5: "done", 7
 /** What QEMU makes of each case. */
 export function askUserJudge(cases: readonly Case[]): Result[] {
   const input = Buffer.alloc(cases.length * INPUT_BYTES);
-  for (const [n, { x, sp, nzcv, code }] of cases.entries()) {
+  for (const [n, { x, sp, nzcv, v, code }] of cases.entries()) {
     let at = n * INPUT_BYTES;
-    for (const value of [...x, sp, nzcv]) at = input.writeBigUInt64LE(value, at);
-    at = input.writeUInt32LE(code.length, at);
+    for (const value of [...x, sp, nzcv, ...v.words]) at = input.writeBigUInt64LE(value, at);
+    for (const word of [v.fpsr, v.fpcr, code.length]) at = input.writeUInt32LE(word >>> 0, at);
     for (const word of code) at = input.writeUInt32LE(word >>> 0, at);
   }
   const run = spawnSync(QEMU, ["-cpu", CPU, judgePath], { input, maxBuffer: 2 ** 30, timeout: 120_000 });
@@ -47,11 +47,14 @@ export function askUserJudge(cases: readonly Case[]): Result[] {
     const x = Array.from({ length: 31 }, quad);
     const [sp, nzcv, pc] = [quad(), quad(), quad()];
     at += 8; // si_addr: QEMU's user mode does not always know it
+    const words = Array.from({ length: 64 }, quad);
+    const v = { words, fpsr: output.readUInt32LE(at), fpcr: output.readUInt32LE(at + 4) };
+    at += 8;
     const ending = endings[output.readUInt32LE(at)]!;
     const count = output.readUInt32LE(at + 4);
     at += 8;
     const changes = Array.from({ length: count }, () => [Number(quad()), quad()] as const);
-    results.push({ ending, x, sp, nzcv, pc, changes });
+    results.push({ ending, x, sp, nzcv, v, pc, changes });
   }
   if (results.length !== cases.length) throw new Error(`${cases.length} cases gave ${results.length} results`);
   return results;

@@ -49,7 +49,6 @@ export const loadStore: readonly Insn[] = [
   insn("LDR Xt (literal)",   "01 011 0 00 imm19:s19 rt:5",                        literal(1, 8, 0)),
   insn("LDRSW Xt (literal)", "10 011 0 00 imm19:s19 rt:5",                        literal(1, 4, 1)),
   insn("PRFM (literal)",     "11 011 0 00 imm19:s19 rt:5",                        () => {}),
-  todo("LDR (literal, SIMD&FP)", "opc:2 011 1 00 imm19:s19 rt:5",                 "FP"),
 
   // Load/store pair: no-allocate, post-indexed, offset, pre-indexed
   ...pairs("NP", "000", "offset"),
@@ -62,7 +61,6 @@ export const loadStore: readonly Insn[] = [
   todo("STGP (post)",        "01 101 0 001 0 imm7:s7 rt2:5 rn:5 rt:5",            "MTE"),
   todo("STGP (offset)",      "01 101 0 010 0 imm7:s7 rt2:5 rn:5 rt:5",            "MTE"),
   todo("STGP (pre)",         "01 101 0 011 0 imm7:s7 rt2:5 rn:5 rt:5",            "MTE"),
-  todo("LDP/STP (SIMD&FP)",  "opc:2 101 1 0 mode:2 l imm7:s7 rt2:5 rn:5 rt:5",    "FP"),
 
   // Load/store register: unscaled, post-indexed, unprivileged, pre-indexed, register offset, unsigned immediate
   ...transfers.map((t) => insn(title(t, "U", "unscaled"),         `${t.size} 111 0 00 ${t.opc} 0 imm9:s9 00 rn:5 rt:5`, unscaled(t, 0))),
@@ -75,17 +73,6 @@ export const loadStore: readonly Insn[] = [
   insn("PRFM (register)",    "11 111 0 00 10 1 rm:5 option:3 s 10 rn:5 rt:5",     prefetchRegister),
   insn("PRFM (immediate)",   "11 111 0 01 10 imm12:12 rn:5 rt:5",                 () => {}),
   todo("LDRAA/LDRAB",        "11 111 0 00 m s 1 imm9:9 w 1 rn:5 rt:5",            "PAuth"),
-  todo("LDR/STR (unscaled, SIMD&FP)",  "size:2 111 1 00 opc:2 0 imm9:s9 00 rn:5 rt:5", "FP"),
-  todo("LDR/STR (post, SIMD&FP)",      "size:2 111 1 00 opc:2 0 imm9:s9 01 rn:5 rt:5", "FP"),
-  todo("LDR/STR (pre, SIMD&FP)",       "size:2 111 1 00 opc:2 0 imm9:s9 11 rn:5 rt:5", "FP"),
-  todo("LDR/STR (register, SIMD&FP)",  "size:2 111 1 00 opc:2 1 rm:5 option:3 s 10 rn:5 rt:5", "FP"),
-  todo("LDR/STR (immediate, SIMD&FP)", "size:2 111 1 01 opc:2 imm12:12 rn:5 rt:5", "FP"),
-
-  // Advanced SIMD load/store structures
-  todo("LD1-4/ST1-4 (multiple)",            "0 q 0011000 l 000000 opcode:4 size:2 rn:5 rt:5", "AdvSIMD"),
-  todo("LD1-4/ST1-4 (multiple, post)",      "0 q 0011001 l 0 rm:5 opcode:4 size:2 rn:5 rt:5", "AdvSIMD"),
-  todo("LD1-4/ST1-4/LDR (single)",          "0 q 0011010 l r 00000 opcode:3 s size:2 rn:5 rt:5", "AdvSIMD"),
-  todo("LD1-4/ST1-4/LDR (single, post)",    "0 q 0011011 l r rm:5 opcode:3 s size:2 rn:5 rt:5", "AdvSIMD"),
 
   // Memory tagging, memory copy and set
   todo("LDG/STG and kin",    "11 011001 opc:2 1 imm9:9 op2:2 rn:5 rt:5",          "MTE"),
