@@ -4,6 +4,7 @@
 import type { DeviceFd } from "../backend.js";
 import { Refused } from "../errors.js";
 import { KVM_DEV_TYPE } from "../uapi/constants.js";
+import { vgicIts } from "./gic/its.js";
 import { vgicV3 } from "./gic/v3-attributes.js";
 import type { Host } from "./host/host.js";
 import type { VmState } from "./vm-state.js";
@@ -27,7 +28,10 @@ export interface DeviceKind {
   has(attribute: Attribute): void;
 }
 
-const kinds: ReadonlyMap<number, DeviceKind> = new Map([[KVM_DEV_TYPE.ARM_VGIC_V3, vgicV3]]);
+const kinds: ReadonlyMap<number, DeviceKind> = new Map([
+  [KVM_DEV_TYPE.ARM_VGIC_V3, vgicV3],
+  [KVM_DEV_TYPE.ARM_VGIC_ITS, vgicIts],
+]);
 
 /** KVM_CREATE_DEVICE with flags: bit 0 only asks. */
 export function createDevice(vm: VmState, type: number, flags: number): ModelDevice | null {

@@ -108,6 +108,14 @@ const table = {
   /** Timers whose INTID is an attribute of the vCPU: virtual, physical, and those of EL2. */
   timerAttributes:             [ 2,           4,           4           ],
   psciVersion:                 [ 0x1_0001,    0x1_0001,    0x1_0003    ],
+  /** The target of an ITS's collection is a vCPU's place in the order of creation, not its id. */
+  itsTargetsByPlace:           [ true,        false,       false       ],
+  /** Each ITS remembers for itself which messages went through, wherever in its frames they went. */
+  itsCachesApart:              [ false,       true,        true        ],
+  /** SAVE_TABLES leaves out a device whose entry has no place; before, it is EINVAL. */
+  itsSkipsUnsavable:           [ false,       false,       true        ],
+  /** Controls that an ITS does not have are ENXIO to set, too. */
+  itsControlsChecked:          [ false,       false,       true        ],
   /** A signed load from MMIO comes back extended by its sign; before, the extension is undone by a mask. */
   mmioSignExtends:             [ false,       false,       true        ],
 } as const satisfies Record<string, readonly [unknown, unknown, unknown]>;

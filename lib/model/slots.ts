@@ -311,6 +311,14 @@ function viewOf(vm: VmState, id: number): SlotView {
   };
 }
 
+/** The slot that holds a guest address, for who is inside `locked` already. */
+export function slotAt(vm: VmState, address: bigint): SlotView | undefined {
+  const place = rank(vm, address + 1n) - 1;
+  if (place < 0) return undefined;
+  const id = vm.words[orderAt(place)]!;
+  return address < vm.quads[cell(id, 1)]! + vm.quads[cell(id, 2)]! ? viewOf(vm, id) : undefined;
+}
+
 /** Marks a page of a logged slot. */
 export function markDirty(slot: SlotView, address: number): void {
   const page = Math.floor((address - slot.first) / PAGE_BYTES);

@@ -11,6 +11,7 @@ import { createDevice } from "./device.js";
 import type { EventFds } from "./eventfd.js";
 import { welcomeVcpu } from "./gic/frames.js";
 import { gicOf } from "./gic/gic.js";
+import { signalMsi } from "./gic/its.js";
 import { createGuestMemfd } from "./guest-memfd.js";
 import { handleOf } from "./handle.js";
 import { copyRing, ioeventfd, irqfd, registerZone, unregisterZone } from "./kvm/buses.js";
@@ -143,7 +144,8 @@ export class ModelVm implements VmFd {
     const hostOffset = BigInt.asUintN(64, offset + BigInt(mapping?.offset ?? 0));
     const hostReadonly = mapping instanceof ModelMapping ? mapping.readonly : 0;
     const region = { slot: slot >>> 0, flags, guestAddress, bytes, hostOffset, allocation, hostReadonly, guestMemfd };
-    vm.locked(() => setRegion(vm, this.#eventFds, region, call));
+    // Inside both locks: either is enough to look at the slots.
+    vm.locked(() => vm.gicLocked(() => setRegion(vm, this.#eventFds, region, call)));
     flushAll(vm);
   }
 
@@ -224,8 +226,8 @@ export class ModelVm implements VmFd {
     vm.locked(() => ioeventfd(vm, this.#eventFds, args));
   }
 
-  signalMsi(): number {
-    return this.#unknown("KVM_SIGNAL_MSI");
+  signalMsi(args: Uint8Array): number {
+    return signalMsi(this.#open("KVM_SIGNAL_MSI"), args);
   }
 
   armSetDeviceAddr(id: bigint): void {

@@ -13,7 +13,7 @@ import {
   writeBits,
 } from "./interrupt-registers.js";
 import { Field, gicVcpuCells, PRIVATE } from "./layout.js";
-import { enableLpis, invalidateLpis } from "./lpis.js";
+import { enableLpis, hasIts, invalidateLpis, PENDING_TABLE_ZERO } from "./lpis.js";
 
 /** A register, or a row of them. Accesses of 64 bits are two of 32. */
 export interface Row {
@@ -152,7 +152,7 @@ const ids = register(0xffd0, 0x30, WORD, ({ at }) => ((at & 0xffff) === 0xffe8 ?
 // biome-ignore format: table
 export const distributor: readonly Row[] = [
   register(0x0000, 4, WORD, ({ gic }) => ARE | DS | (gic.get("enabled") * ENABLE_GROUP1), always(({ gic }, value) => setEnabled(gic, value))),
-  register(0x0004, 4, WORD, ({ gic }) => (gic.intids >> 5) - 1 + (gic.get("itsCount") > 0 ? IDBITS_WITH_LPIS | LPIS : IDBITS_WITHOUT_LPIS)),
+  register(0x0004, 4, WORD, ({ gic }) => (gic.intids >> 5) - 1 + (hasIts(gic.vm) ? IDBITS_WITH_LPIS | LPIS : IDBITS_WITHOUT_LPIS)),
   register(0x0008, 4, WORD, ({ gic }) => (IIDR | (gic.get("revision") << 12)) >>> 0, writeIidr),
   register(0x000c, 4, WORD, zero, writeTyper2),
   register(0x0010, 4, WORD, () => 0xffff_ffff),
@@ -183,7 +183,7 @@ function readControl({ gic, vcpu }: Access): number {
 
 function writeControl({ gic, vcpu }: Access, value: number): void {
   const enabled = (value & CTLR_ENABLE_LPIS) !== 0;
-  if (gic.get("itsCount") === 0 || enabled === lpisEnabled(vcpu)) return;
+  if (!hasIts(gic.vm) || enabled === lpisEnabled(vcpu)) return;
   enableLpis(gic, vcpu, enabled);
 }
 
@@ -194,7 +194,7 @@ function typer({ gic, vcpu }: Access): bigint {
   return (
     ((affinityOf(vcpu) & 0xff_ffffn) << 32n) |
     (BigInt(vcpu.get("id") & 0xffff) << 8n) |
-    (gic.get("itsCount") > 0 ? TYPER_PLPIS : 0n) |
+    (hasIts(gic.vm) ? TYPER_PLPIS : 0n) |
     (isLastRedistributor(gic, vcpu) ? TYPER_LAST : 0n)
   );
 }
@@ -220,12 +220,12 @@ function sanitisedAttributes(quad: bigint): bigint {
 }
 
 const PROPBASER_RES0 = 0xf8f0_0000_0000_0060n;
-/** PTZ, bit 62, is for writing only. */
-const PENDBASER_RES0 = 0xf8f0_0000_0000_f07fn;
+const PENDBASER_RES0 = 0xb8f0_0000_0000_f07fn;
 
 function writePropbaser({ gic, vcpu, at }: Access, value: number): void {
   if (lpisEnabled(vcpu)) return;
-  gic.putQuad("propbaser", sanitisedAttributes(withHalf(gic.quad("propbaser"), at, value)) & ~PROPBASER_RES0);
+  const { vm } = gic;
+  vm.putQuad("propbaser", sanitisedAttributes(withHalf(vm.quad("propbaser"), at, value)) & ~PROPBASER_RES0);
 }
 
 const pendbaser = (vcpu: VcpuState): bigint => vcpu.quad("gic", gicVcpuCells.pendbaser);
@@ -252,8 +252,8 @@ export const redistributor: readonly Row[] = [
   register(0x0004, 4, WORD, () => IIDR),
   register(0x0008, 8, WORD | QUAD, (access) => half(typer(access), access.at)),
   register(0x0014, 4, WORD),
-  register(0x0070, 8, WORD | QUAD, ({ gic, at }) => half(gic.quad("propbaser"), at), always(writePropbaser)),
-  register(0x0078, 8, WORD | QUAD, ({ vcpu, at }) => half(pendbaser(vcpu), at), always(writePendbaser)),
+  register(0x0070, 8, WORD | QUAD, ({ gic, at }) => half(gic.vm.quad("propbaser"), at), always(writePropbaser)),
+  register(0x0078, 8, WORD | QUAD, ({ vcpu, at }) => half(pendbaser(vcpu) & ~PENDING_TABLE_ZERO, at), always(writePendbaser)),
   register(0x00a0, 8, WORD | QUAD, zero, always((access, value) => invalidate(access, value))),
   register(0x00b0, 8, WORD | QUAD, zero, always((access) => invalidate(access, "all"))),
   register(0x00c0, 4, WORD),

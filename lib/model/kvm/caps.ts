@@ -5,6 +5,7 @@ import { Refused } from "../../errors.js";
 import { type CapName, caps } from "../../uapi/caps.js";
 import { PAGE_BYTES } from "../../uapi/constants.js";
 import type { ErrnoName } from "../../uapi/errno.js";
+import { hasIts } from "../gic/lpis.js";
 import { GUEST_MEMFD_FLAGS } from "../guest-memfd.js";
 import type { Host } from "../host/host.js";
 import { SLOTS, VmCap } from "../layout.js";
@@ -50,6 +51,7 @@ const rows: Partial<Record<CapName, Row>> = {
   COALESCED_PIO: always(1), ARM_IRQ_LINE_LAYOUT_2: always(1), ARM_NISV_TO_USER: always(1),
   ARM_INJECT_EXT_DABT: always(1), HALT_POLL: always(1), PTP_KVM: always(1), BINARY_STATS_FD: always(1),
   SYSTEM_EVENT_DATA: always(1), ARM_SYSTEM_SUSPEND: always(1),
+  MSI_DEVID: always(({ vm }) => (vm !== null && hasIts(vm) ? 1 : 0)),
   COALESCED_MMIO: always(1), NR_MEMSLOTS: always(SLOTS), IRQ_ROUTING: always(4096),
   MANUAL_DIRTY_LOG_PROTECT2: always(3), SET_GUEST_DEBUG2: always(0x3_0003),
   NR_VCPUS: always(hosts((h) => h.cpus)), MAX_VCPUS: always(hosts((h) => h.maxVcpus)),
