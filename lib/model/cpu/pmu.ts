@@ -205,7 +205,9 @@ export function resetPmu(vcpu: VcpuState): void {
     vcpu.cpu.setSysreg(PMCR, identity | counters | PMCR_UNKNOWN | alwaysLong(vcpu));
   }
   for (const cell of [CNTEN, OVS, INTEN]) vcpu.cpu.setSysreg(cell, UNKNOWN & counterMask(vcpu));
-  for (let n = 0; n < CYCLES; n++) vcpu.cpu.setSysreg(TYPE[n]!, UNKNOWN & typeMask(vcpu));
+  // 6.1 does not ask how wide the host's event numbers are.
+  const types = switches.pmuLongCounters ? typeMask(vcpu) : typeMask(vcpu) | 0xffffn;
+  for (let n = 0; n < CYCLES; n++) vcpu.cpu.setSysreg(TYPE[n]!, UNKNOWN & types);
 }
 
 /** The level of the interrupt. */
