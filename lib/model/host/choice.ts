@@ -2,6 +2,7 @@
 
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import type { Kernel } from "../../arm64/sysreg-row.js";
+import type { SysRegName } from "../../arm64/sysregs.js";
 import type { HostCapture } from "../../capture-format.js";
 import { builtInHost } from "./built-in.js";
 import { checkCapture, MOST_BYTES, parseCapture } from "./capture.js";
@@ -63,6 +64,28 @@ export interface ChosenHost {
   readonly choice: string | HostCapture;
 }
 
+function cached<K, V>(map: Map<K, V>, key: K, make: () => V): V {
+  const known = map.get(key);
+  if (known !== undefined) return known;
+  const made = make();
+  map.set(key, made);
+  return made;
+}
+
+/** The same host, asked again and again: what it said once it says at once. */
+function remembered(host: Host): Host {
+  const values = new Map<SysRegName, bigint>();
+  const limits = new Map<number, Map<SysRegName, bigint>>();
+  return {
+    ...host,
+    value: (register) => cached(values, register, () => host.value(register)),
+    limit(register, features, mte) {
+      const ofVm = cached(limits, mte ? -1 - features : features, () => new Map<SysRegName, bigint>());
+      return cached(ofVm, register, () => host.limit(register, features, mte));
+    },
+  };
+}
+
 /** Bundled hosts by name and use: a VM must not wait for one to be read again. */
 const ready = new Map<string, ChosenHost>();
 
@@ -74,7 +97,7 @@ export function chosenHost(choice: HostChoice, use: "exact" | "within-engine"): 
   const capture = captureOf(choice);
   const exact = capturedHost(capture);
   const made: ChosenHost = {
-    host: use === "exact" ? exact : withinEngine(exact, builtInHost),
+    host: remembered(use === "exact" ? exact : withinEngine(exact, builtInHost)),
     kernel: capture.kernel.contract,
     choice: typeof choice === "string" ? choice : capture,
   };
