@@ -67,6 +67,7 @@ const table = [
   ["allocationCount", 1, "entries of allocations ever used"],
   ["allocationFree", 1, "head of the list of free entries, plus 1"],
   ["allocations", 2 * ALLOCATIONS, "first page, pages (words); references, next free + 1 (words)"],
+  ["tags", ALLOCATIONS / 2, "words: of each allocation, the one that holds its MTE tags, plus 1; 0: never tagged"],
   ["extentCount", 1, "free extents"],
   ["extents", EXTENTS, "first page, pages (words)"],
 ] as const satisfies readonly (readonly [name: string, count: number, what: string])[];

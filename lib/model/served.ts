@@ -19,7 +19,7 @@ export const served = {
   /** Devices of KVM_CREATE_DEVICE: "v2", "v3", "its". */
   gic: [] as readonly (keyof Pick<GicHost, "v2" | "v3" | "its">)[],
   /** KVM_CAP_ARM_MTE. */
-  mte: false,
+  mte: true,
   /** KVM_CAP_STEAL_TIME. */
   stolenTime: true,
 };

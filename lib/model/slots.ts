@@ -108,6 +108,12 @@ export function hasGuestMemfdSlot(vm: VmState): boolean {
 /** The slots that exist, for the checks of other ioctls. */
 export const slotCount = (vm: VmState): number => vm.get("slotCount");
 
+/** The slots whose writes are logged. Inside `locked`, or while nobody changes slots. */
+export function loggedSlots(vm: VmState): number {
+  const ids = Array.from({ length: slotCount(vm) }, (_, i) => vm.words[orderAt(i)]!);
+  return ids.filter((id) => ((vm.words[word(id, 0)]! - 1) & KVM_MEM.LOG_DIRTY_PAGES) !== 0).length;
+}
+
 function deleteSlot(vm: VmState, id: number): void {
   removeFromOrder(vm, id);
   dropDirtyLog(vm, id);
@@ -252,6 +258,8 @@ export interface SlotView {
   readonly first: number;
   readonly end: number;
   readonly hostOffset: number;
+  /** The allocation that holds its bytes. */
+  readonly allocation: number;
   readonly flags: number;
   readonly hostReadonly: number;
   /** Dirty bitmap, one bit a page; null: not logged. */
@@ -305,6 +313,7 @@ function viewOf(vm: VmState, id: number): SlotView {
     first,
     end: first + Number(vm.quads[cell(id, 2)]!),
     hostOffset: Number(vm.quads[cell(id, 3)]!),
+    allocation: vm.words[word(id, 0, 1)]!,
     flags: vm.words[word(id, 0)]! - 1,
     hostReadonly: vm.words[word(id, 5)]!,
     dirty: logged ? dirtyWords(vm, id, "KVM_RUN").words : null,

@@ -127,8 +127,17 @@ export class VmState {
     this.words[at + 2]!--;
     if (this.words[at + 2]! > 0) return;
     this.giveExtent(this.words[at]!, this.words[at + 1]!);
+    this.releaseTags(entry);
     this.words[at + 3] = this.get("allocationFree");
     this.put("allocationFree", entry + 1);
+  }
+
+  private releaseTags(entry: number): void {
+    const at = vmCells.tags * 2 + entry;
+    const tags = this.words[at]!;
+    if (tags === 0) return;
+    this.words[at] = 0;
+    this.release(tags - 1);
   }
 
   private takeEntry(call: string): number {

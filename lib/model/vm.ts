@@ -22,6 +22,7 @@ import { readVmStats } from "./kvm/stats.js";
 import { Busy } from "./layout.js";
 import { ModelMapping, map } from "./memory.js";
 import { clearDirtyLog, getDirtyLog, setRegion } from "./slots.js";
+import { copyTags } from "./tags.js";
 import { ModelVcpu } from "./vcpu.js";
 import { allVcpus, flushAll, VCPU_BYTES, VcpuState, vcpuById } from "./vcpu-state.js";
 import type { VmState } from "./vm-state.js";
@@ -242,8 +243,12 @@ export class ModelVm implements VmFd {
     view(init).setUint32(0, KVM_ARM_TARGET_GENERIC_V8, true);
   }
 
-  armMteCopyTags(): number {
-    return this.#unknown("KVM_ARM_MTE_COPY_TAGS");
+  armMteCopyTags(guestAddress: bigint, bytes: bigint, tags: Uint8Array, flags: bigint): number {
+    const vm = this.#open("KVM_ARM_MTE_COPY_TAGS");
+    if (BigInt(tags.length) * 16n < bytes) {
+      throw new RangeError(`armMteCopyTags: tags must have a byte for each 16, ${bytes / 16n}, got ${tags.length}`);
+    }
+    return copyTags(vm, { guestAddress, bytes, tags, flags });
   }
 
   armSetCounterOffset(args: Uint8Array): void {

@@ -569,9 +569,13 @@ export function chosen(accepted: readonly number[]): number[] {
 
 /** The whole sweep, or only the lives of vCPUs with these feature words. */
 export function sweepRegisters(system: SystemFd, write: Write, only?: readonly number[]): void {
+  if (only !== undefined) {
+    for (const word of only) life(system, word, "known", write);
+    return;
+  }
   const accepted = sweepInit(system, write);
   sweepTwoInits(system, accepted, write);
-  const words = chosen(accepted).filter((word) => only?.includes(word) ?? true);
+  const words = chosen(accepted);
   const most = words.filter((word) => word < MTE).at(-1);
   for (const word of words) life(system, word, word === most || word === 0 ? "all" : "known", write);
   sweepImplementation(system, write);

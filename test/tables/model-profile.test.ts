@@ -68,10 +68,11 @@ describe("the model's CPU", () => {
   it("makes up a cache hierarchy for each kind of CTR_EL0", () => {
     const IDC = 1n << 28n;
     const DIC = 1n << 29n;
-    assert.equal(madeUpClidr(0n), 0x0920_0003n);
-    assert.equal(madeUpClidr(DIC), 0x0920_0002n);
-    assert.equal(madeUpClidr(IDC), 0x0200_0021n);
-    assert.equal(madeUpClidr(IDC | DIC), 0x0100_0004n);
+    assert.equal(madeUpClidr(0n, "no mte"), 0x0920_0003n);
+    assert.equal(madeUpClidr(DIC, "no mte"), 0x0920_0002n);
+    assert.equal(madeUpClidr(IDC, "no mte"), 0x0200_0021n);
+    assert.equal(madeUpClidr(IDC | DIC, "no mte"), 0x0100_0004n);
+    assert.equal(madeUpClidr(IDC, "mte"), 0x10_0200_0021n);
   });
 });
 

@@ -79,13 +79,17 @@ const INSTRUCTION = 1n;
 const DATA = 2n;
 const UNIFIED = 4n;
 
+/** Allocation tags and data in unified lines: 0b10, at the last level of coherency (CLIDR_EL1.Ttype<n>). */
+const TAGS = 2n;
+
 /** The cache hierarchy that KVM makes up from CTR_EL0 (DDI 0487 D24.2.28, CLIDR_EL1). */
-export function madeUpClidr(ctr: bigint): bigint {
+export function madeUpClidr(ctr: bigint, mte: "mte" | "no mte"): bigint {
   const { IDC, DIC } = decode("CTR_EL0", ctr).fields;
   const needsClean = IDC === 0;
   const needsInvalidate = DIC === 0;
   const coherent = needsClean || !needsInvalidate ? 1n : 2n;
   let clidr = coherent << 24n;
   clidr |= needsClean ? DATA | (1n << 27n) | (1n << 21n) : UNIFIED << (3n * (coherent - 1n));
+  if (mte === "mte") clidr |= TAGS << (31n + 2n * coherent);
   return needsInvalidate ? clidr | INSTRUCTION : clidr;
 }

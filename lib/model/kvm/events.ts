@@ -3,6 +3,7 @@
 import { Refused } from "../../errors.js";
 import { injectSError, takePendingInterrupt } from "../cpu/exceptions.js";
 import { Pstate } from "../cpu/state.js";
+import { Feature } from "../vcpu-features.js";
 import type { VcpuState } from "../vcpu-state.js";
 import { commitAbort, pendAbort } from "./inject.js";
 
@@ -27,7 +28,7 @@ export function getEvents(vcpu: VcpuState, events: Uint8Array): void {
   const iss = vcpu.cpu.pendingSError;
   if (iss === null) return;
   events[PENDING] = 1;
-  viewOf(events).setBigUint64(ESR, BigInt(iss), true);
+  if (vcpu.vm.profile.host.serrorEsr) viewOf(events).setBigUint64(ESR, BigInt(iss), true);
 }
 
 export function setEvents(vcpu: VcpuState, events: Uint8Array): void {
@@ -49,7 +50,7 @@ export function setEvents(vcpu: VcpuState, events: Uint8Array): void {
     // The access that waits for userspace ends in the abort instead.
     vcpu.put("mmioIss", 0);
     pendAbort(vcpu, "data", vcpu.cpu.farEl2);
-    commitAbort(vcpu);
+    if (!vcpu.feature(Feature.el1_32bit)) commitAbort(vcpu);
   }
   pendSError(vcpu, events, call);
   if (vcpu.cpu.pendingSError !== null && (vcpu.cpu.mode & Pstate.A) === 0)

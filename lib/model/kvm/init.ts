@@ -6,6 +6,7 @@ import { initIdRegisters, publishIdRegisters } from "../cpu/id-registers.js";
 import { choosePmu } from "../cpu/pmu.js";
 import { Feature } from "../vcpu-features.js";
 import type { VcpuState } from "../vcpu-state.js";
+import type { VmState } from "../vm-state.js";
 import { resetVcpu } from "./reset.js";
 
 const SVE = 4;
@@ -21,17 +22,23 @@ export function init(vcpu: VcpuState, bytes: Uint8Array): void {
   if ((wanted & ~switches.vcpuFeatureBits) !== 0 || words.some((word, n) => n > 0 && word !== 0)) {
     throw new Refused("ENOENT", call);
   }
-  if ((wanted & ~host.features) !== 0 || !fitTogether(vcpu, wanted)) throw new Refused("EINVAL", call);
-  if (!host.takes(wanted, vcpu.has("MTE"))) throw new Refused("EINVAL", call);
   const compared = switches.powerOffIsNoFeature ? wanted & ~Feature.powerOff : wanted;
   const again = vcpu.get("initialised") === 1;
   if (again && vcpu.get("features") !== compared) throw new Refused("EINVAL", call);
   vcpu.vm.locked(() => {
     const { vm } = vcpu;
-    const fixed = vm.get("features");
-    const shared = switches.featuresAreVmWide ? -1 : Feature.el1_32bit;
-    if (fixed !== -1 && ((fixed ^ compared) & shared) !== 0) throw new Refused("EINVAL", call);
-    if (fixed === -1) vm.put("features", compared);
+    const taken = () =>
+      (wanted & ~host.features) === 0 && fitTogether(vcpu, wanted) && host.takes(wanted, vcpu.has("MTE"));
+    if (switches.featuresAreVmWide) {
+      if (!taken()) throw new Refused("EINVAL", call);
+      fixFeatures(vm, compared, call);
+    } else {
+      // What is wrong besides comes after the width of the VM is settled.
+      const width = wanted & Feature.el1_32bit;
+      if (width !== 0 && ((host.features & width) === 0 || vcpu.has("MTE"))) throw new Refused("EINVAL", call);
+      fixFeatures(vm, width, call);
+      if (!taken()) throw new Refused("EINVAL", call);
+    }
     if ((compared & Feature.pmuV3) !== 0 && vm.get("pmuType") === 0) choosePmu(vm, host.pmu?.types[0] ?? 0);
     initIdRegisters(vm, switches.featuresAreVmWide ? compared : 0);
   });
@@ -41,6 +48,13 @@ export function init(vcpu: VcpuState, bytes: Uint8Array): void {
   resetVcpu(vcpu, again ? "again" : "first");
   publishIdRegisters(vcpu);
   vcpu.store("mpState", (wanted & Feature.powerOff) === 0 ? KVM_MP_STATE.RUNNABLE : KVM_MP_STATE.STOPPED);
+}
+
+/** The first INIT says what all vCPUs of the VM have: their features, or the width of their registers. */
+function fixFeatures(vm: VmState, features: number, call: string): void {
+  const fixed = vm.get("features");
+  if (fixed === -1) vm.put("features", features);
+  else if (fixed !== features) throw new Refused("EINVAL", call);
 }
 
 /** Both halves of pointer authentication or none; AArch32 goes with neither MTE nor EL2. */

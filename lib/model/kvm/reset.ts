@@ -37,6 +37,7 @@ export function resetVcpu(vcpu: VcpuState, which: "first" | "again"): void {
   cpu.fpsr = 0;
   cpu.fpcr = 0;
   cpu.clearExclusive();
+  if (vm.profile.switches.eventsCommitAtOnce) vcpu.put("abortPending", 0);
   cpu.pendingSError = null;
   cpu.setLine("irq", 0);
   cpu.setLine("fiq", 0);
@@ -70,7 +71,9 @@ function resetValue(
     case "host":
       return vcpu.vm.profile.host.value(name);
     case "clidr":
-      return which === "first" ? madeUpClidr(vcpu.vm.profile.host.value("CTR_EL0")) : null;
+      return which === "first"
+        ? madeUpClidr(vcpu.vm.profile.host.value("CTR_EL0"), vcpu.has("MTE") ? "mte" : "no mte")
+        : null;
     default:
       // MPIDR_EL1 and the PMU's registers, see above; EL2's, which no vCPU of this host has.
       return null;
