@@ -1,12 +1,14 @@
 // The same tests on every backend at hand.
 //
-// KVM_ARM64_BACKENDS names them: "kvm", "model-6.1", "model-6.12", "model-7.2", or "model" for all three. Default: the
+// KVM_ARM64_BACKENDS names them: "kvm", "model-6.1", "model-6.12", "model-7.2", or "model" for all three; and
+// "model-qemu-cortex-a72-6.12": the model as another of the bundled hosts. Default: the
 // models, and KVM where it opens. A test is skipped by what the host lacks, never by its kernel; where the contract
 // itself differs between kernels, the expectation is a table by kernel.
 
 import { release } from "node:os";
 import { contractOf, type Kernel, kernels } from "../../lib/arm64/sysreg-row.js";
 import { type CapName, Kvm, KvmError, type OpenOptions } from "../../lib/index.js";
+import { bundledHosts } from "../../lib/model/host/choice.js";
 import type { ModelOptions } from "../../lib/model/index.js";
 import { todoCaps } from "../../lib/model/kvm/caps.js";
 import { skip } from "../skip.js";
@@ -43,19 +45,23 @@ function kvmOpens(): boolean {
 
 const modelNames = kernels.map((kernel) => `model-${kernel}`);
 
+const otherHosts = (): string[] => bundledHosts().map((name) => `model-${name}`);
+
 function backendNames(): string[] {
   const wanted = process.env["KVM_ARM64_BACKENDS"];
   if (!wanted) return [...modelNames, ...(kvmOpens() ? ["kvm"] : [])];
   return wanted.split(",").flatMap((name) => {
     if (name === "model") return modelNames;
-    if (name === "kvm" || modelNames.includes(name)) return [name];
-    throw new Error(`KVM_ARM64_BACKENDS: there are kvm, model, ${modelNames.join(", ")}; got ${name}`);
+    if (name === "kvm" || modelNames.includes(name) || otherHosts().includes(name)) return [name];
+    throw new Error(
+      `KVM_ARM64_BACKENDS: there are kvm, model, ${modelNames.join(", ")}, ${otherHosts().join(", ")}; got ${name}`,
+    );
   });
 }
 
 /** Small enough for hundreds of VMs, and the host that the genuine kernel runs on, so that like is compared with like. */
-const modelOptions = (kernel: Kernel): ModelOptions => ({
-  host: `qemu-max-${kernel}`,
+const modelOptions = (name: string): ModelOptions => ({
+  host: modelNames.includes(name) ? name.replace("model-", "qemu-max-") : name.slice("model-".length),
   impersonate: true,
   memoryBytes: 64 << 20,
 });
@@ -70,7 +76,7 @@ class TestHost implements Host {
   constructor(name: string) {
     this.name = name;
     this.backend = name === "kvm" ? "kvm" : "model";
-    this.kernel = name === "kvm" ? contractOf(release()) : (name.slice("model-".length) as Kernel);
+    this.kernel = name === "kvm" ? contractOf(release()) : (name.split("-").at(-1) as Kernel);
   }
 
   get kvm(): Kvm {
@@ -79,8 +85,8 @@ class TestHost implements Host {
   }
 
   get options(): OpenOptions {
-    const { backend, kernel } = this;
-    return backend === "kvm" ? { backend } : { backend, model: modelOptions(kernel) };
+    const { backend, name } = this;
+    return backend === "kvm" ? { backend } : { backend, model: modelOptions(name) };
   }
 
   open(): Kvm {
