@@ -1,6 +1,7 @@
 // What a VM holds of the process's descriptors, and when it lets go of them.
 
 import type { EventFds } from "./eventfd.js";
+import { releaseIrqfds } from "./gic/irqfd.js";
 import { closeGuestMemfds } from "./guest-memfd.js";
 import { releaseIoevents } from "./kvm/buses.js";
 import type { VmState } from "./vm-state.js";
@@ -10,4 +11,6 @@ export function letGo(vm: VmState, fds: EventFds): void {
   if (vm.add("open", -1) !== 1) return;
   closeGuestMemfds(vm, fds);
   releaseIoevents(vm, fds);
+  releaseIrqfds(vm, fds);
+  fds.forget(vm.memory);
 }

@@ -4,6 +4,8 @@
 import type { DeviceFd } from "../backend.js";
 import { Refused } from "../errors.js";
 import { KVM_DEV_TYPE } from "../uapi/constants.js";
+import { letGo } from "./descriptors.js";
+import type { EventFds } from "./eventfd.js";
 import { vgicIts } from "./gic/its.js";
 import { vgicV3 } from "./gic/v3-attributes.js";
 import type { Host } from "./host/host.js";
@@ -34,24 +36,27 @@ const kinds: ReadonlyMap<number, DeviceKind> = new Map([
 ]);
 
 /** KVM_CREATE_DEVICE with flags: bit 0 only asks. */
-export function createDevice(vm: VmState, type: number, flags: number): ModelDevice | null {
+export function createDevice(vm: VmState, fds: EventFds, type: number, flags: number): ModelDevice | null {
   const kind = kinds.get(type);
   if (kind === undefined || !kind.offered(vm.profile.host)) throw new Refused("ENODEV", "KVM_CREATE_DEVICE");
   if ((flags & 1) !== 0) return null;
   return new ModelDevice(
     vm,
+    fds,
     kind,
     vm.locked(() => kind.create(vm)),
   );
 }
 
 export class ModelDevice implements DeviceFd {
+  readonly #fds: EventFds;
   readonly #kind: DeviceKind;
   readonly #number: number;
   #vm: VmState | null;
 
-  constructor(vm: VmState, kind: DeviceKind, number: number) {
+  constructor(vm: VmState, fds: EventFds, kind: DeviceKind, number: number) {
     this.#vm = vm;
+    this.#fds = fds;
     this.#kind = kind;
     this.#number = number;
     vm.add("open", 1);
@@ -75,7 +80,7 @@ export class ModelDevice implements DeviceFd {
 
   close(): void {
     if (this.#vm === null) return;
-    this.#vm.add("open", -1);
+    letGo(this.#vm, this.#fds);
     this.#vm = null;
   }
 

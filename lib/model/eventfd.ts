@@ -13,11 +13,16 @@ const MOST = 0xffff_ffff_ffff_fffen;
 const KEEP_ALIVE_MS = 60_000;
 
 // A cell: words 0 references (the owner's, and those of irqfds and ioeventfds), 1 generation of changes, 2 what the
-// descriptor is; the counter is the second 64-bit word after them. Four words and a counter: 32 bytes.
+// descriptor is, 3 how many irqfds it is; the counter is the second 64-bit word after them. Four words and a counter:
+// 32 bytes.
 const WORDS = 8;
 const Kind = { closed: 0, eventFd: 1, other: 2 } as const;
 
+/** Takes a signalled eventfd to the interrupt that it is in some VM; false: in this one it is none. */
+export type IrqfdListener = (fd: number) => boolean;
+
 export class EventFds {
+  readonly #listeners = new Map<object, IrqfdListener>();
   readonly shared: SharedArrayBuffer;
   readonly #words: Int32Array;
   readonly #counters: BigUint64Array;
@@ -80,6 +85,27 @@ export class EventFds {
     Atomics.sub(this.#words, (fd - FIRST_FD) * WORDS, 1);
   }
 
+  /** Whose irqfds this thread can reach; `vm` stands for one VM until it is forgotten. */
+  listen(vm: object, listener: IrqfdListener): void {
+    this.#listeners.set(vm, listener);
+  }
+  forget(vm: object): void {
+    this.#listeners.delete(vm);
+  }
+
+  /** How many irqfds an eventfd is. */
+  irqfds(fd: number): number {
+    return Atomics.load(this.#words, (fd - FIRST_FD) * WORDS + 3);
+  }
+  addIrqfds(fd: number, count: 1 | -1): void {
+    Atomics.add(this.#words, (fd - FIRST_FD) * WORDS + 3, count);
+  }
+
+  /** Whether its counter is not 0. */
+  isSignalled(fd: number): boolean {
+    return Atomics.load(this.#counters, (fd - FIRST_FD) * 4 + 2) !== 0n;
+  }
+
   close(fd: number): void {
     Atomics.store(this.#words, (fd - FIRST_FD) * WORDS + 2, 0);
     this.#changed(fd);
@@ -94,8 +120,16 @@ export class EventFds {
       if (before + value > MOST) return false;
       if (Atomics.compareExchange(this.#counters, at, before, before + value) === before) break;
     }
+    if (this.irqfds(fd) > 0) this.#interrupt(fd);
     this.#changed(fd);
     return true;
+  }
+
+  /** An irqfd takes the counter as it is signalled. */
+  #interrupt(fd: number): void {
+    let taken = false;
+    for (const listener of this.#listeners.values()) taken = listener(fd) || taken;
+    if (taken) this.take(fd);
   }
 
   /** What a matched ioeventfd does: adds 1, or leaves a full counter as it is. */
@@ -114,7 +148,7 @@ export class EventFds {
       for (;;) {
         const generation = Atomics.load(this.#words, at);
         if (!this.isOpen(fd)) return false;
-        if (Atomics.load(this.#counters, (fd - FIRST_FD) * 4 + 2) !== 0n) return true;
+        if (this.isSignalled(fd)) return true;
         await Atomics.waitAsync(this.#words, at, generation).value;
       }
     } finally {

@@ -85,6 +85,10 @@ const table = {
   initResetsMpidr:             [ true,        false,       false       ],
   /** KVM_IRQ_LINE names a vCPU by its place in the order of creation, not by its id. */
   irqLineByPlace:              [ true,        false,       false       ],
+  /** KVM_IRQ_LINE of shared and private interrupts looks first whether the GIC is initialised. */
+  irqLineNeedsGicFirst:        [ false,       false,       true        ],
+  /** An eventfd can be the irqfd of one VM only. */
+  irqfdIsExclusive:            [ false,       false,       true        ],
   /** The room in the coalesced MMIO ring is counted modulo 2^32 before it is modulo its size: it is full too early. */
   ringRoomWraps:               [ true,        false,       false       ],
   /** The number of event counters is the VM's, and masks what userspace writes; before, all PMU registers are cells. */

@@ -13,10 +13,15 @@ import { Pmu, pmuIsHidden, pmuLevel, pmuRegisters, startPmu } from "./cpu/pmu.js
 import { type CallOutcome, hypercall } from "./cpu/smccc.js";
 import { Attention, Pstate } from "./cpu/state.js";
 import { tellStolenTime } from "./cpu/stolen-time.js";
-import { counter, nextTimer, timerLevels } from "./cpu/timer.js";
+import { counter, isTimerRegister, nextTimer, timerLevels } from "./cpu/timer.js";
 import { type Environment, Evaluator } from "./engine/evaluator.js";
 import type { EventFds } from "./eventfd.js";
 import { exit, lacksInstruction, putWord, systemEvent } from "./exits.js";
+import { wakes } from "./gic/cpu-interface.js";
+import { type Gic, gicOf } from "./gic/gic.js";
+import { readGicRegister, writeGicRegister } from "./gic/guest-registers.js";
+import { interruptEnded } from "./gic/irqfd.js";
+import { ownTimerLines, setOwnedLine, setTimerLines } from "./gic/lines.js";
 import { mapGic } from "./gic/v3.js";
 import { shareRing } from "./kvm/buses.js";
 import { selectedCcsidr } from "./kvm/demux-regs.js";
@@ -63,6 +68,8 @@ export class Runner {
   readonly #bus: SlotBus;
   readonly #engine: Evaluator;
   readonly #pmu: Pmu;
+  /** null: the vCPU's lines are userspace's. */
+  #gic: Gic | null = null;
   #budget = 20_000;
 
   constructor(vcpu: VcpuState, eventFds: EventFds) {
@@ -70,7 +77,7 @@ export class Runner {
     this.#eventFds = eventFds;
     this.#bus = new SlotBus(vcpu);
     this.#pmu = new Pmu(vcpu, () => this.#engine.executed);
-    this.#engine = new Evaluator(vcpu.cpu, this.#bus, environmentOf(vcpu, this.#pmu));
+    this.#engine = new Evaluator(vcpu.cpu, this.#bus, environmentOf(vcpu, eventFds, this.#pmu));
   }
 
   /** Guest instructions executed on this thread. */
@@ -85,6 +92,7 @@ export class Runner {
     if (vcpu.feature(Feature.sve) && vcpu.get("finalized") === 0) return errno("EPERM");
     const refused = this.#prepare();
     if (refused !== null) return errno(refused);
+    this.#gic = gicOf(vcpu.vm);
     if (vcpu.run.getUint32(run.exit_reason, true) === KVM_EXIT.MMIO) completeMmio(vcpu);
     commitAbort(vcpu);
     if (vcpu.run.getUint8(run.immediate_exit) !== 0 || vcpu.exchange("kicked", 0) === 1) return errno("EINTR");
@@ -95,7 +103,8 @@ export class Runner {
     tellStolenTime(vcpu, this.#bus);
     const result = yield* this.#loop();
     shareRing(vcpu.vm);
-    vcpu.run.setBigUint64(run["s.regs.device_irq_level"], lineLevels(vcpu), true);
+    if (this.#gic === null) vcpu.run.setBigUint64(run["s.regs.device_irq_level"], lineLevels(vcpu), true);
+    else this.#settle(this.#gic);
     return result === "exit" ? 0 : errno(result);
   }
 
@@ -109,6 +118,7 @@ export class Runner {
       vm.put("dead", 1);
       return refused;
     }
+    if (!ownTimerLines(vcpu)) return "EINVAL";
     const mayRun = vm.locked(() => {
       if (vm.get("ran") === 0) settleGicFields(vm);
       publishIdRegisters(vcpu);
@@ -137,7 +147,7 @@ export class Runner {
       applyPendingReset(vcpu);
       if (state === KVM_MP_STATE.SUSPENDED) {
         yield* this.#waitForInterrupt();
-        if ((vcpu.cpu.attention & LINES) !== 0) {
+        if (this.#isInterrupted()) {
           systemEvent(vcpu, KVM_SYSTEM_EVENT.WAKEUP, []);
           return "exit";
         }
@@ -147,7 +157,8 @@ export class Runner {
         return "exit";
       }
       if (vcpu.exchange("pmuStart", 0) === 1) startPmu(vcpu);
-      if (this.#lineChanged()) return this.#interrupted("line");
+      if (this.#gic !== null) this.#settle(this.#gic);
+      else if (this.#lineChanged()) return this.#interrupted("line");
       if (state === KVM_MP_STATE.SUSPENDED) continue;
       if (this.#lacksState()) return "exit";
       const outcome = yield* this.#enter();
@@ -176,6 +187,36 @@ export class Runner {
     return "EINTR";
   }
 
+  /** The guest is about to run, or has: its devices' lines are what they are, and so is its queue of interrupts. */
+  #settle(gic: Gic): void {
+    const vcpu = this.#vcpu;
+    this.#driveLines();
+    vcpu.vm.gicLocked(() => gic.settle(vcpu));
+  }
+
+  /** With a GIC, timers and PMU are interrupts. */
+  #driveLines(): void {
+    const vcpu = this.#vcpu;
+    setTimerLines(vcpu, timerLevels(vcpu));
+    const pmuIrq = vcpu.get("pmuIrq");
+    if (pmuIrq !== 0) setOwnedLine(vcpu, pmuIrq, pmuLevel(vcpu) === 1);
+  }
+
+  /** Whether something waits that ends a WFI. */
+  #isInterrupted(): boolean {
+    const vcpu = this.#vcpu;
+    const gic = this.#gic;
+    if (gic === null) return (vcpu.cpu.attention & LINES) !== 0;
+    return (vcpu.cpu.attention & Attention.serror) !== 0 || vcpu.vm.gicLocked(() => wakes(gic, vcpu));
+  }
+
+  /** Without a GIC, the levels of devices end a wait, but are no interrupt. */
+  #devicesAreHigh(): boolean {
+    if (this.#gic === null) return lineLevels(this.#vcpu) !== 0n;
+    this.#driveLines();
+    return false;
+  }
+
   #lineChanged(): boolean {
     return lineLevels(this.#vcpu) !== this.#vcpu.run.getBigUint64(run["s.regs.device_irq_level"], true);
   }
@@ -185,10 +226,11 @@ export class Runner {
     const vcpu = this.#vcpu;
     const stepping = this.#armDebug();
     const began = performance.now();
-    const stop = this.#engine.run(Math.min(this.#budget, this.#pmu.untilInterrupt));
+    const budget = this.#gic === null ? this.#budget : this.#untilTimer();
+    const stop = this.#engine.run(Math.min(budget, this.#pmu.untilInterrupt));
     this.#pmu.count();
     if (stop.kind === "budget") {
-      this.#adapt(performance.now() - began);
+      if (budget === this.#budget) this.#adapt(performance.now() - began);
       return "resume";
     }
     if (stop.kind === "kicked") return "resume";
@@ -228,6 +270,12 @@ export class Runner {
     return "resume";
   }
 
+  /** Of a slice, the part before the next timer fires. */
+  #untilTimer(): number {
+    const part = nextTimer(this.#vcpu) / SLICE_MS;
+    return part < 1 ? Math.max(LEAST_BUDGET, Math.round(this.#budget * part)) : this.#budget;
+  }
+
   #adapt(milliseconds: number): void {
     const wanted = (this.#budget * SLICE_MS) / Math.max(milliseconds, 0.1);
     this.#budget = Math.round(Math.min(MOST_BUDGET, Math.max(LEAST_BUDGET, (this.#budget + wanted) / 2)));
@@ -254,8 +302,8 @@ export class Runner {
     const began = process.hrtime.bigint();
     yield* this.#sleep(
       () =>
-        (vcpu.cpu.attention & LINES) !== 0 ||
-        lineLevels(vcpu) !== 0n ||
+        this.#devicesAreHigh() ||
+        this.#isInterrupted() ||
         vcpu.peek("mpState") === KVM_MP_STATE.STOPPED ||
         vcpu.peek("resetPending") === 1,
     );
@@ -269,8 +317,10 @@ export class Runner {
     const vcpu = this.#vcpu;
     for (;;) {
       const seen = vcpu.peek("wake");
+      // Before `ready`, which sees what fires between.
+      const milliseconds = nextTimer(vcpu);
       if (vcpu.peek("kicked") === 1 || ready()) return;
-      yield { kind: "sleep", seen, milliseconds: nextTimer(vcpu) };
+      yield { kind: "sleep", seen, milliseconds };
     }
   }
 
@@ -315,7 +365,8 @@ const PMU_LINE = 4n;
 /** The lines that the devices inside a vCPU drive: kvm_run.s.regs.device_irq_level. */
 const lineLevels = (vcpu: VcpuState): bigint => timerLevels(vcpu) | (pmuLevel(vcpu) === 1 ? PMU_LINE : 0n);
 
-function environmentOf(vcpu: VcpuState, pmu: Pmu): Environment {
+function environmentOf(vcpu: VcpuState, eventFds: EventFds, pmu: Pmu): Environment {
+  const { vm } = vcpu;
   return {
     kernel: vcpu.vm.profile.kernel,
     counter: (timer) => counter(vcpu.vm, timer),
@@ -323,9 +374,21 @@ function environmentOf(vcpu: VcpuState, pmu: Pmu): Environment {
     has: (condition) => vcpu.has(condition) && !(condition === "PMU" && pmuIsHidden(vcpu)),
     readRegister(name) {
       if (pmuRegisters.has(name)) return pmu.read(name as SysRegName);
-      return name === "CCSIDR_EL1" ? selectedCcsidr(vcpu) : undefined;
+      if (name === "CCSIDR_EL1") return selectedCcsidr(vcpu);
+      return vm.get("irqchip") === 0 ? undefined : readGicRegister(vcpu, name);
     },
-    writeRegister: (name, value) => pmuRegisters.has(name) && pmu.write(name as SysRegName, value),
+    writeRegister(name, value) {
+      if (pmuRegisters.has(name)) return pmu.write(name as SysRegName, value);
+      const ended = vm.get("irqchip") === 0 ? undefined : writeGicRegister(vcpu, name, value);
+      if (typeof ended === "number") interruptEnded(vm, eventFds, ended);
+      return ended !== undefined;
+    },
+    registerWritten(name) {
+      if (vm.get("irqchip") === 0 || !isTimerRegister(name)) return;
+      setTimerLines(vcpu, timerLevels(vcpu));
+      // The slice ends when the timer fires next.
+      vcpu.cpu.kick();
+    },
     sendEvent() {
       for (const other of allVcpus(vcpu.vm)) {
         other.cpu.setEventRegister(1);

@@ -9,6 +9,8 @@ import { Pstate } from "./cpu/state.js";
 import type { Bus, BusAccess } from "./engine/stop.js";
 import type { EventFds } from "./eventfd.js";
 import { exit, putQuad, putWord } from "./exits.js";
+import { accessIts } from "./gic/its.js";
+import { accessFrames } from "./gic/v3-mmio.js";
 import { busIsEmpty, storeToBus } from "./kvm/buses.js";
 import { pushDirty } from "./kvm/dirty-ring.js";
 import { commitAbort, pendAbort } from "./kvm/inject.js";
@@ -114,6 +116,15 @@ function mmio(vcpu: VcpuState, eventFds: EventFds, esr: number, ipa: bigint): Ab
   putQuad(vcpu, "mmio.phys_addr", ipa);
   putWord(vcpu, "mmio.len", bytes);
   vcpu.run.setUint8(run["mmio.is_write"], write ? 1 : 0);
+  const stored = write ? BigInt.asUintN(8 * bytes, register(vcpu, registerOf(esr))) : null;
+  const inFrame = accessFrames(vcpu, ipa, bytes, stored) ?? accessIts(vcpu, ipa, bytes, stored);
+  if (inFrame !== null) {
+    if (!write) putData(vcpu.run, inFrame, bytes);
+    count(vcpu, "mmio_exit_kernel");
+    vcpu.put("mmioIss", esr);
+    completeMmio(vcpu);
+    return "resume";
+  }
   if (write) {
     const value = register(vcpu, registerOf(esr));
     if (!busIsEmpty(vcpu.vm) && storeToBus(vcpu.vm, eventFds, ipa, littleEndian(value, bytes))) {

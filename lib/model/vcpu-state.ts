@@ -3,6 +3,7 @@
 import { featureIdIndex } from "../arm64/feature-id-space.js";
 import type { Condition } from "../arm64/sysreg-row.js";
 import { type SysRegName, sysRegByName } from "../arm64/sysregs.js";
+import { KVM_DEV_TYPE } from "../uapi/constants.js";
 import { type Feature as A64Feature, promised } from "./a64/features.js";
 import { implementedPstate } from "./cpu/exceptions.js";
 import { Attention, CpuState, cells } from "./cpu/state.js";
@@ -20,7 +21,7 @@ const promisedBy: Partial<Record<Condition, readonly [SysRegName, number, number
   S1POE: ["ID_AA64MMFR3_EL1", 16, 1], FPMR: ["ID_AA64PFR2_EL1", 32, 1], FGT: ["ID_AA64MMFR0_EL1", 56, 1],
   FGT2: ["ID_AA64MMFR0_EL1", 56, 2], NV_frac: ["ID_AA64MMFR4_EL1", 20, 1], AMU: ["ID_AA64PFR0_EL1", 44, 1],
   CCIDX: ["ID_AA64MMFR2_EL1", 20, 1], CSV2_2: ["ID_AA64PFR0_EL1", 56, 2], DIT: ["ID_AA64PFR0_EL1", 48, 1],
-  ECV: ["ID_AA64MMFR0_EL1", 60, 1], GICv3: ["ID_AA64PFR0_EL1", 24, 1], GICv5: ["ID_AA64PFR2_EL1", 12, 1],
+  ECV: ["ID_AA64MMFR0_EL1", 60, 1], GICv5: ["ID_AA64PFR2_EL1", 12, 1],
   LOR: ["ID_AA64MMFR1_EL1", 16, 1], LS64_ACCDATA: ["ID_AA64ISAR1_EL1", 60, 3], MPAM: ["ID_AA64PFR0_EL1", 40, 1],
   MTE2: ["ID_AA64PFR1_EL1", 8, 2], NMI: ["ID_AA64PFR1_EL1", 36, 1], PAN: ["ID_AA64MMFR1_EL1", 20, 1],
   RAS: ["ID_AA64PFR0_EL1", 28, 1], RNDR: ["ID_AA64ISAR0_EL1", 60, 1], SME: ["ID_AA64PFR1_EL1", 24, 1],
@@ -105,6 +106,9 @@ export class VcpuState {
         return this.feature(Feature.hasEl2);
       case "noE2H0":
         return !this.feature(Feature.hasEl2E2h0);
+      case "GICv3":
+        if (this.vm.get("irqchip") !== KVM_DEV_TYPE.ARM_VGIC_V3) return false;
+        return Number((this.idRegister("ID_AA64PFR0_EL1") >> 24n) & 15n) >= 1;
       case "MTE":
         return (this.vm.peek("caps") & VmCap.mte) !== 0;
       default: {

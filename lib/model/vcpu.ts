@@ -6,6 +6,7 @@ import { Refused } from "../errors.js";
 import { KVM_GUESTDBG, KVM_MP_STATE } from "../uapi/constants.js";
 import { letGo } from "./descriptors.js";
 import type { EventFds } from "./eventfd.js";
+import { irqfdSignalled } from "./gic/irqfd.js";
 import { handleOf } from "./handle.js";
 import { ringBytes } from "./kvm/dirty-ring.js";
 import { getEvents, setEvents } from "./kvm/events.js";
@@ -52,6 +53,7 @@ export class ModelVcpu implements VcpuFd {
   /** A descriptor of the vCPU whose block begins at `base`. */
   static attach(vm: VmState, eventFds: EventFds, base: number): ModelVcpu {
     vm.add("open", 1);
+    eventFds.listen(vm.memory, (fd) => irqfdSignalled(vm, eventFds, fd));
     return new ModelVcpu(new VcpuState(vm, base), eventFds);
   }
 

@@ -2,7 +2,7 @@
 
 import type { DeviceFd, Handle, Mapping, MappingRequest, VcpuFd, VmFd } from "../backend.js";
 import { Refused } from "../errors.js";
-import { KVM_ARM_IRQ_TYPE, KVM_ARM_TARGET_GENERIC_V8, KVM_ARM_VM_SMCCC, KVM_MEM } from "../uapi/constants.js";
+import { KVM_ARM_TARGET_GENERIC_V8, KVM_ARM_VM_SMCCC, KVM_MEM } from "../uapi/constants.js";
 import { writableMasks } from "./cpu/id-registers.js";
 import { addFilter, FILTER_BYTES } from "./cpu/smccc-filter.js";
 import { fixCounterOffset, rebaseCounters } from "./cpu/timer.js";
@@ -11,25 +11,23 @@ import { createDevice } from "./device.js";
 import type { EventFds } from "./eventfd.js";
 import { welcomeVcpu } from "./gic/frames.js";
 import { gicOf } from "./gic/gic.js";
+import { irqfd, irqfdSignalled } from "./gic/irqfd.js";
 import { signalMsi } from "./gic/its.js";
+import { irqLine } from "./gic/lines.js";
 import { createGuestMemfd } from "./guest-memfd.js";
 import { handleOf } from "./handle.js";
-import { copyRing, ioeventfd, irqfd, registerZone, unregisterZone } from "./kvm/buses.js";
+import { copyRing, ioeventfd, registerZone, unregisterZone } from "./kvm/buses.js";
 import { checkExtension, enableCap } from "./kvm/caps.js";
 import { makeRing, resetRings } from "./kvm/dirty-ring.js";
-import { checkRouting } from "./kvm/routing.js";
+import { setRouting } from "./kvm/routing.js";
 import { readVmStats } from "./kvm/stats.js";
 import { Busy } from "./layout.js";
 import { ModelMapping, map } from "./memory.js";
 import { clearDirtyLog, getDirtyLog, setRegion } from "./slots.js";
 import { copyTags } from "./tags.js";
 import { ModelVcpu } from "./vcpu.js";
-import { allVcpus, flushAll, VCPU_BYTES, VcpuState, vcpuById } from "./vcpu-state.js";
+import { allVcpus, flushAll, VCPU_BYTES, VcpuState } from "./vcpu-state.js";
 import type { VmState } from "./vm-state.js";
-
-const VCPU_ID_MASK = 0xff;
-/** KVM_ARM_IRQ_CPU_FIQ: the second of a CPU's two inputs. */
-const CPU_FIQ = 1;
 
 const view = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
@@ -52,6 +50,7 @@ export class ModelVm implements VmFd {
     this.#state = vm;
     this.#eventFds = eventFds;
     vm.add("open", 1);
+    eventFds.listen(vm.memory, (fd) => irqfdSignalled(vm, eventFds, fd));
   }
 
   get closed(): boolean {
@@ -97,7 +96,7 @@ export class ModelVm implements VmFd {
   }
 
   createDevice(type: number, flags: number): DeviceFd | null {
-    return createDevice(this.#open("KVM_CREATE_DEVICE"), type, flags);
+    return createDevice(this.#open("KVM_CREATE_DEVICE"), this.#eventFds, type, flags);
   }
 
   map(request: MappingRequest): Mapping {
@@ -199,27 +198,15 @@ export class ModelVm implements VmFd {
   }
 
   #irqLine(irq: number, level: number, call: string): void {
-    const vm = this.#open(call);
-    const type = (irq >>> 24) & 0xf;
-    if (type === KVM_ARM_IRQ_TYPE.SPI || type === KVM_ARM_IRQ_TYPE.PPI) throw new Refused("ENXIO", call);
-    if (type !== KVM_ARM_IRQ_TYPE.CPU) throw new Refused("EINVAL", call);
-    const line = irq & 0xffff;
-    const index = (irq >>> 28) * 256 + ((irq >>> 16) & VCPU_ID_MASK);
-    const byPlace = vm.profile.switches.irqLineByPlace;
-    const vcpu = byPlace ? allVcpus(vm).find((one) => one.get("place") === index) : vcpuById(vm, index);
-    if (vcpu === undefined || vcpu === null || line > CPU_FIQ) throw new Refused("EINVAL", call);
-    vcpu.cpu.setLine(line === CPU_FIQ ? "fiq" : "irq", level === 0 ? 0 : 1);
-    vcpu.wake();
+    irqLine(this.#open(call), irq, level !== 0, call);
   }
 
   setGsiRouting(routing: Uint8Array): void {
-    this.#open("KVM_SET_GSI_ROUTING");
-    checkRouting(routing);
+    setRouting(this.#open("KVM_SET_GSI_ROUTING"), routing);
   }
 
   irqfd(args: Uint8Array): void {
-    this.#open("KVM_IRQFD");
-    irqfd(this.#eventFds, args);
+    irqfd(this.#open("KVM_IRQFD"), this.#eventFds, args);
   }
 
   ioeventfd(args: Uint8Array): void {

@@ -64,6 +64,10 @@ const timers: readonly Timer[] = [
   timer("physical", "CNTP_CTL_EL0", "CNTP_CVAL_EL0", 2n),
 ];
 
+/** Whether a register is CTL or CVAL of a timer: the line of it may follow. */
+export const isTimerRegister = (name: string): boolean => timerNames.has(name);
+const timerNames: ReadonlySet<string> = new Set(["CNTV_CTL_EL0", "CNTV_CVAL_EL0", "CNTP_CTL_EL0", "CNTP_CVAL_EL0"]);
+
 const isCounter = (name: SysRegName) => name === "CNTVCT_EL0" || name === "CNTPCT_EL0";
 const kindOf = (name: SysRegName): TimerKind => (name.startsWith("CNTV") ? "virtual" : "physical");
 
@@ -103,13 +107,13 @@ export function timerLevels(vcpu: VcpuState): bigint {
   return levels;
 }
 
-/** Milliseconds until the next timer fires; Infinity: never. */
+/** Milliseconds until the next timer fires; Infinity: none that has not fired yet. */
 export function nextTimer(vcpu: VcpuState): number {
   let least = Number.POSITIVE_INFINITY;
   for (const { kind, ctl, cval } of timers) {
     if ((vcpu.cpu.sysreg(ctl) & (ENABLE | IMASK)) !== ENABLE) continue;
     const ticks = vcpu.cpu.sysreg(cval) - counter(vcpu.vm, kind);
-    least = Math.min(least, Math.max(0, (Number(ticks) * 1000) / vcpu.vm.profile.host.counterHz));
+    if (ticks > 0n) least = Math.min(least, (Number(ticks) * 1000) / vcpu.vm.profile.host.counterHz);
   }
   return least;
 }

@@ -7,6 +7,10 @@ export const PRIVATE = 32;
 export const MOST_INTIDS = 1020;
 /** The first LPI. */
 export const FIRST_LPI = 8192;
+/** KVM_MAX_IRQ_ROUTES: GSIs, and entries of a routing table. */
+export const ROUTES = 4096;
+/** As many as there can be eventfds. */
+export const IRQFDS = 4096;
 /** Redistributor regions: the index of one has 12 bits. */
 export const REGIONS = 4096;
 
@@ -57,6 +61,9 @@ export const gicTable = [
   ["maintenance", 1, "INTID of KVM_DEV_ARM_VGIC_GRP_MAINT_IRQ"],
   ["regionCount", 1, "redistributor regions"],
   ["regions", 2 * REGIONS, "base; redistributors (0: as many as vCPUs), those in use (words)"],
+  ["routes", 3 * ROUTES, "by GSI: address; KVM_IRQ_ROUTING_*, flags (words); pin or data, device (words)"],
+  ["irqfdCount", 1, "irqfds"],
+  ["irqfds", 2 * IRQFDS, "eventfd, GSI (words); eventfd of resampling or -1 (word)"],
   ["shared", RECORD_CELLS * MOST_INTIDS, "records of the shared interrupts, by INTID"],
 ] as const;
 

@@ -4,6 +4,7 @@ import { Refused } from "../../errors.js";
 import { KVM_DEV_TYPE } from "../../uapi/constants.js";
 import type { ErrnoName } from "../../uapi/errno.js";
 import { settleGicFields } from "../cpu/id-registers.js";
+import { setDefaultRouting } from "../kvm/routing.js";
 import { Busy } from "../layout.js";
 import type { VcpuState } from "../vcpu-state.js";
 import { allVcpus } from "../vcpu-state.js";
@@ -52,6 +53,7 @@ export function initialise(gic: Gic): void {
     gic.write(ref, Field.target, first === undefined ? 0 : 1);
   }
   for (const vcpu of gic.vcpus) initialiseVcpu(gic, vcpu, group1);
+  setDefaultRouting(gic);
   gic.put("initialised", 1);
 }
 

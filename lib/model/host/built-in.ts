@@ -93,6 +93,6 @@ export const builtInHost: Host = {
   blockSizes: BLOCK_SIZES,
   cacheablePfnmap: false,
   caches: CACHES,
-  gic: { v2: false, v3: true, its: false, priorityBits: 5, idBits: 1, seis: 0, a3v: 1 },
+  gic: { v2: false, v3: true, its: true, priorityBits: 5, idBits: 1, seis: 0, a3v: 1 },
   pmu: { counters: 6, types: [PMU_TYPE] },
 };

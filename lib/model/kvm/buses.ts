@@ -1,8 +1,8 @@
-// What a guest's store meets before it becomes an exit: coalesced MMIO zones and ioeventfds; and the irqfds of a VM that
-// has no in-kernel interrupt controller. Documentation/virt/kvm/api.rst 4.52, 4.59, 4.75, 4.116.
+// What a guest's store meets before it becomes an exit: coalesced MMIO zones and ioeventfds.
+// Documentation/virt/kvm/api.rst 4.59, 4.116.
 
 import { Refused } from "../../errors.js";
-import { KVM_IOEVENTFD_FLAG as IOEVENTFD, KVM_IRQFD_FLAG as IRQFD, PAGE_BYTES } from "../../uapi/constants.js";
+import { KVM_IOEVENTFD_FLAG as IOEVENTFD, PAGE_BYTES } from "../../uapi/constants.js";
 import type { EventFds } from "../eventfd.js";
 import { BUS_DEVICES, IOEVENTFDS, vmCells } from "../layout.js";
 import { allVcpus, type VcpuState } from "../vcpu-state.js";
@@ -179,7 +179,7 @@ function collides(vm: VmState, n: number, address: bigint, bytes: number, flags:
 function signalIoevent(vm: VmState, eventFds: EventFds, address: bigint, data: Uint8Array): boolean {
   const count = vm.get("ioeventCount");
   if (count === 0) return false;
-  return vm.locked(() => {
+  const fd = vm.locked(() => {
     for (let n = 0; n < vm.get("ioeventCount"); n++) {
       const flags = vm.words[ioeventWord(n, 2, 1)]!;
       const bytes = vm.words[ioeventWord(n, 2, 0)]!;
@@ -187,11 +187,13 @@ function signalIoevent(vm: VmState, eventFds: EventFds, address: bigint, data: U
       if (bytes !== 0 && bytes !== data.length) continue;
       if ((flags & IOEVENTFD.DATAMATCH) !== 0 && vm.quads[vmCells.ioevents + 4 * n + 1] !== littleEndian(data))
         continue;
-      eventFds.signal(vm.words[ioeventWord(n, 3, 0)]!);
-      return true;
+      return vm.words[ioeventWord(n, 3, 0)]!;
     }
-    return false;
+    return null;
   });
+  // Not inside the lock: an eventfd may be an interrupt too.
+  if (fd !== null) eventFds.signal(fd);
+  return fd !== null;
 }
 
 function littleEndian(data: Uint8Array): bigint {
@@ -206,14 +208,4 @@ export const busIsEmpty = (vm: VmState): boolean => vm.get("ioeventCount") === 0
 /** Whether something in the kernel took a guest's store. */
 export function storeToBus(vm: VmState, eventFds: EventFds, address: bigint, data: Uint8Array): boolean {
   return signalIoevent(vm, eventFds, address, data) || (vm.get("zoneCount") > 0 && coalesce(vm, address, data));
-}
-
-/** KVM_IRQFD of a VM without an interrupt controller. */
-export function irqfd(eventFds: EventFds, args: Uint8Array): void {
-  const a = view(args);
-  const flags = a.getUint32(8, true);
-  const call = "KVM_IRQFD";
-  if ((flags & ~(IRQFD.DEASSIGN | IRQFD.RESAMPLE)) !== 0) throw new Refused("EINVAL", call);
-  if ((flags & IRQFD.DEASSIGN) === 0) throw new Refused("EAGAIN", call);
-  eventFds.check(a.getInt32(0, true), call);
 }

@@ -1,6 +1,8 @@
 // What timers and PMU ask of the in-kernel interrupt controller.
 
 import type { ErrnoName } from "../../uapi/errno.js";
+import { gicOf } from "../gic/gic.js";
+import { ownLine, setOwnedLine } from "../gic/lines.js";
 import type { VcpuState } from "../vcpu-state.js";
 import type { VmState } from "../vm-state.js";
 
@@ -17,6 +19,13 @@ export interface Irqchip {
 }
 
 /** null: the VM has none. */
-export function irqchipOf(_vm: VmState): Irqchip | null {
-  return null;
+export function irqchipOf(vm: VmState): Irqchip | null {
+  const gic = gicOf(vm);
+  if (gic === null) return null;
+  return {
+    initialised: gic.get("initialised") === 1,
+    intids: gic.intids,
+    own: (vcpu, intid) => (ownLine(vcpu, intid) ? null : "EEXIST"),
+    setLine: (vcpu, intid, level) => setOwnedLine(vcpu, intid, level === 1),
+  };
 }

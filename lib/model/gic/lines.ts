@@ -1,0 +1,107 @@
+// Who moves the lines of interrupts: userspace by KVM_IRQ_LINE, and the in-kernel devices of a vCPU, which own theirs.
+
+import { Refused } from "../../errors.js";
+import { KVM_ARM_IRQ_TYPE, KVM_DEV_TYPE } from "../../uapi/constants.js";
+import { timerIntid } from "../cpu/timer.js";
+import { allVcpus, type VcpuState, vcpuById } from "../vcpu-state.js";
+import type { VmState } from "../vm-state.js";
+import { type Gic, gicOf } from "./gic.js";
+import { Irq, PRIVATE } from "./layout.js";
+import { initialise } from "./v3.js";
+
+const VCPU_ID_MASK = 0xff;
+/** KVM_ARM_IRQ_CPU_FIQ: the second of a CPU's two inputs. */
+const CPU_FIQ = 1;
+const SGIS = 16;
+
+/** KVM_IRQ_LINE. `irq` as the kernel packs it: vcpu2 31:28, type 27:24, vcpu 23:16, number 15:0. */
+export function irqLine(vm: VmState, irq: number, level: boolean, call: string): void {
+  const type = (irq >>> 24) & 0xf;
+  if (type === KVM_ARM_IRQ_TYPE.CPU) cpuInput(vm, irq, level, call);
+  else if (type === KVM_ARM_IRQ_TYPE.SPI || type === KVM_ARM_IRQ_TYPE.PPI) interruptLine(vm, irq, level, call);
+  else throw new Refused("EINVAL", call);
+}
+
+function vcpuOf(vm: VmState, irq: number, call: string): VcpuState {
+  const index = (irq >>> 28) * 256 + ((irq >>> 16) & VCPU_ID_MASK);
+  const byPlace = vm.profile.switches.irqLineByPlace;
+  const vcpu = byPlace ? allVcpus(vm).find((one) => one.get("place") === index) : vcpuById(vm, index);
+  if (vcpu === undefined || vcpu === null) throw new Refused("EINVAL", call);
+  return vcpu;
+}
+
+/** An input of a CPU that has no interrupt controller before it. */
+function cpuInput(vm: VmState, irq: number, level: boolean, call: string): void {
+  if (gicOf(vm) !== null) throw new Refused("ENXIO", call);
+  const vcpu = vcpuOf(vm, irq, call);
+  const input = irq & 0xffff;
+  if (input > CPU_FIQ) throw new Refused("EINVAL", call);
+  vcpu.cpu.setLine(input === CPU_FIQ ? "fiq" : "irq", level ? 1 : 0);
+  vcpu.wake();
+}
+
+function interruptLine(vm: VmState, irq: number, level: boolean, call: string): void {
+  const gic = gicOf(vm);
+  if (gic === null) throw new Refused("ENXIO", call);
+  const needsGic = () => {
+    if (!makeReady(gic)) throw new Refused("EBUSY", call);
+  };
+  if (vm.profile.switches.irqLineNeedsGicFirst) needsGic();
+  const intid = irq & 0xffff;
+  const isPrivate = ((irq >>> 24) & 0xf) === KVM_ARM_IRQ_TYPE.PPI;
+  const vcpu = isPrivate ? vcpuOf(vm, irq, call) : null;
+  if (isPrivate ? intid < SGIS || intid >= PRIVATE : intid < PRIVATE) throw new Refused("EINVAL", call);
+  needsGic();
+  if (!moveLine(vm, vcpu, intid, level)) throw new Refused("EINVAL", call);
+}
+
+/** A GICv2 is initialised when it is first used, a GICv3 never. */
+export function makeReady(gic: Gic): boolean {
+  if (gic.get("initialised") === 1) return true;
+  if (gic.vm.get("irqchip") !== KVM_DEV_TYPE.ARM_VGIC_V2) return false;
+  gic.vm.gicLocked(() => initialise(gic));
+  return true;
+}
+
+/** Userspace moves a line; false: there is no such interrupt. What an in-kernel device owns stays as it is. */
+export function moveLine(vm: VmState, vcpu: VcpuState | null, intid: number, level: boolean): boolean {
+  const gic = gicOf(vm)!;
+  return vm.gicLocked(() => {
+    const ref = gic.find(vcpu, intid);
+    if (ref === 0) return false;
+    gic.setLine(ref, level, false);
+    return true;
+  });
+}
+
+/** An in-kernel device takes a line of a vCPU for itself; false: another has it. */
+export function ownLine(vcpu: VcpuState, intid: number): boolean {
+  const gic = gicOf(vcpu.vm)!;
+  return vcpu.vm.gicLocked(() => {
+    const ref = gic.find(vcpu, intid);
+    if (ref === 0 || gic.has(ref, Irq.owned)) return false;
+    gic.change(ref, Irq.owned, true);
+    return true;
+  });
+}
+
+/** An in-kernel device moves its line. */
+export function setOwnedLine(vcpu: VcpuState, intid: number, level: boolean): void {
+  const gic = gicOf(vcpu.vm)!;
+  const ref = gic.find(vcpu, intid);
+  if (gic.has(ref, Irq.line) === level) return;
+  vcpu.vm.gicLocked(() => gic.setLine(ref, level, true));
+}
+
+/** Attributes of the timers whose lines are bits 0 and 1 of kvm_run.s.regs.device_irq_level. */
+const TIMERS = [0, 1] as const;
+
+/** The first run of a vCPU: its timers own their lines. False: two have the same. */
+export function ownTimerLines(vcpu: VcpuState): boolean {
+  return gicOf(vcpu.vm) === null || TIMERS.every((timer) => ownLine(vcpu, timerIntid(vcpu.vm, timer)));
+}
+
+/** The lines of the timers follow bits of device_irq_level. */
+export function setTimerLines(vcpu: VcpuState, levels: bigint): void {
+  for (const timer of TIMERS) setOwnedLine(vcpu, timerIntid(vcpu.vm, timer), ((levels >> BigInt(timer)) & 1n) === 1n);
+}
