@@ -107,6 +107,8 @@ const table = {
   pmuSetsCounters:             [ false,       false,       true        ],
   /** The newest PMU version that a VM is offered (ID_AA64DFR0_EL1.PMUVer). */
   newestPmuVer:                [ 5,           6,           6           ],
+  /** SMC is a conduit of hypercalls as HVC is; before, it is NOT_SUPPORTED whatever it asks. */
+  smcIsConduit:                [ false,       true,        true        ],
   /** INIT sets CVAL of the timers to 0. */
   initResetsCval:              [ false,       false,       true        ],
   /** Timers whose INTID is an attribute of the vCPU: virtual, physical, and those of EL2. */

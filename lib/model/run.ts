@@ -10,7 +10,7 @@ import { Ec } from "./cpu/exceptions.js";
 import { breakpointsOf, noGuestDebug, watchpointsOf } from "./cpu/guest-debug.js";
 import { publishIdRegisters, settleGicFields } from "./cpu/id-registers.js";
 import { Pmu, pmuIsHidden, pmuLevel, pmuRegisters, startPmu } from "./cpu/pmu.js";
-import { type CallOutcome, hypercall } from "./cpu/smccc.js";
+import { answerWorkaround, type CallOutcome, hypercall } from "./cpu/smccc.js";
 import { Attention, Pstate } from "./cpu/state.js";
 import { tellStolenTime } from "./cpu/stolen-time.js";
 import { counter, isTimerRegister, nextTimer, timerLevels } from "./cpu/timer.js";
@@ -238,8 +238,9 @@ export class Runner {
       lacksInstruction(vcpu, stop.word, stop.name);
       return "exit";
     }
-    count(vcpu, "exits");
     const ec = stop.esr >>> 26;
+    const answered = ec === Ec.hvc64 && answerWorkaround(vcpu);
+    if (!answered) count(vcpu, "exits");
     // HVC is over when it arrives here: so is its step. SMC and WFI are not.
     if (ec === Ec.hvc64) vcpu.cpu.mode &= ~Pstate.SS;
     if (ec === Ec.stepLower) vcpu.put("stepPending", 0);
@@ -249,11 +250,13 @@ export class Runner {
         yield* this.#wait(stop.esr);
         return "resume";
       case Ec.hvc64:
+        if (answered) return "resume";
         count(vcpu, "hvc_exit_stat");
         return yield* this.#call(hypercall(vcpu, "hvc"));
       case Ec.smc64:
         skipInstruction(vcpu);
-        if ((stop.esr & IMMEDIATE) === 0) return yield* this.#call(hypercall(vcpu, "smc"));
+        if (vcpu.vm.profile.switches.smcIsConduit && (stop.esr & IMMEDIATE) === 0)
+          return yield* this.#call(hypercall(vcpu, "smc"));
         vcpu.cpu.setX(0, 0xffff_ffff_ffff_ffffn);
         return "resume";
       case Ec.dataAbortLower:

@@ -32,7 +32,11 @@ export interface Guest {
 }
 
 /** A VM with memory and initialised vCPUs; `code` is at the start of its memory, and the first vCPU's PC there. */
-export function makeGuest(host: Host, code: readonly number[] = [], options: GuestOptions = {}): Guest {
+export function makeGuest(
+  host: Pick<Host, "kvm" | "keep">,
+  code: readonly number[] = [],
+  options: GuestOptions = {},
+): Guest {
   const vm = host.keep(host.kvm.createVm());
   options.prepare?.(vm);
   const ram = vm.addMemory({ at: RAM, bytes: RAM_BYTES, ...options.memory });

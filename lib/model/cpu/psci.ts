@@ -109,8 +109,15 @@ export function psciCall(vcpu: VcpuState, functionId: number): PsciOutcome {
   if (version === PSCI_0_1) return oldCall(vcpu, functionId, args);
   const found = find(functionId, version);
   if (found === undefined) return result(NOT_SUPPORTED);
-  const narrow = (functionId & SMC64) === 0;
-  return found.call(vcpu, narrow ? (args.map((a) => BigInt.asUintN(32, a)) as unknown as Arguments) : args, version);
+  return found.call(vcpu, (functionId & SMC64) === 0 ? narrow(vcpu, found, args) : args, version);
+}
+
+/** The 32-bit form of a call that has both sees no upper halves, and leaves none in the registers. */
+function narrow(vcpu: VcpuState, { wide }: PsciFunction, args: Arguments): Arguments {
+  const [x1, x2, x3] = args;
+  const low: Arguments = [BigInt.asUintN(32, x1), BigInt.asUintN(32, x2), BigInt.asUintN(32, x3)];
+  if (wide === "both") for (const [n, value] of low.entries()) vcpu.cpu.setX(n + 1, value);
+  return low;
 }
 
 function oldCall(vcpu: VcpuState, functionId: number, args: Arguments): PsciOutcome {
@@ -183,7 +190,8 @@ function suspendSystem(vcpu: VcpuState): PsciOutcome {
   return "exit";
 }
 
-function reset2(vcpu: VcpuState, [type]: Arguments): PsciOutcome {
+function reset2(vcpu: VcpuState, [argument]: Arguments): PsciOutcome {
+  const type = BigInt.asUintN(32, argument);
   if (type !== 0n && type < VENDOR_RESET) return result(INVALID_PARAMS);
   return stop(vcpu, KVM_SYSTEM_EVENT.RESET, EVENT_RESET2, FAILED_RESET2);
 }
