@@ -9,7 +9,8 @@ export const SLOTS = 32767;
 export const VCPUS = 512;
 /** Non-ioeventfd devices on one bus (NR_IOBUS_DEVS). */
 export const BUS_DEVICES = 1000;
-export const IOEVENTFDS = 4096;
+/** Zones of both buses, and ioeventfds. */
+export const IO_DEVICES = 2 * BUS_DEVICES + 4096;
 export const SMCCC_FILTERS = 1024;
 /** guest_memfds of a VM; as many as a process may usually have open. */
 export const GUEST_MEMFDS = 1024;
@@ -45,9 +46,8 @@ const table = [
   ["smcccFilters", 2 * SMCCC_FILTERS, "first, last (words); action"],
   ["ring", 1, "coalesced MMIO ring: first, last (words)"],
   ["zoneCount", 1, "coalesced MMIO zones"],
-  ["zones", 2 * BUS_DEVICES, "address; bytes, pio (words)"],
-  ["ioeventCount", 1, "ioeventfds"],
-  ["ioevents", 4 * IOEVENTFDS, "address; datamatch; len, flags (words); eventfd"],
+  ["ioDeviceCount", 1, "coalesced MMIO zones and ioeventfds"],
+  ["ioDevices", 4 * IO_DEVICES, "see kvm/io-bus.ts"],
   ["guestMemfdCount", 1, "guest_memfds"],
   ["guestMemfds", 3 * GUEST_MEMFDS, "bytes; descriptor, flags (words); allocation + 1"],
   ["pairLock", 1, "lock of 128-bit accesses"],

@@ -173,12 +173,15 @@ function prepareDirtyLog(vm: VmState, id: number, flags: number, bytes: bigint, 
     return;
   }
   if (has) return;
-  const allocation = vm.allocate(bitmapBytes(bytes), call);
+  // With dirty rings the first bitmap says which pages are in one; userspace sees a second, into which no vCPU writes.
+  const ring = vm.get("ringBytes") > 0;
+  const seen = ring ? bitmapBytes(bytes) : 0;
+  const allocation = vm.allocate(seen + bitmapBytes(bytes), call);
   vm.words[word(id, 4)] = vm.allocationOffset(allocation);
   vm.words[word(id, 4, 1)] = allocation + 1;
-  if ((vm.get("dirtyManual") & INITIALLY_SET) === 0 || vm.get("ringBytes") > 0) return;
+  if ((vm.get("dirtyManual") & INITIALLY_SET) === 0) return;
   const pages = Number(bytes / PAGE);
-  const bitmap = vm.view(vm.allocationOffset(allocation), bitmapBytes(bytes));
+  const bitmap = vm.view(vm.allocationOffset(allocation) + seen, bitmapBytes(bytes));
   bitmap.fill(0xff, 0, pages >> 3);
   if (pages % 8 !== 0) bitmap[pages >> 3] = (1 << (pages % 8)) - 1;
 }
@@ -190,7 +193,15 @@ function dropDirtyLog(vm: VmState, id: number): void {
   vm.words[word(id, 4, 1)] = 0;
 }
 
-/** The dirty bitmap of a slot as 32-bit words; ENOENT where there is none. */
+/** The bitmap that userspace reads. */
+function seenWords(vm: VmState, id: number, call: string): { words: Int32Array; pages: number } {
+  const { words, pages } = dirtyWords(vm, id, call);
+  if (vm.get("ringBytes") === 0) return { words, pages };
+  const offset = words.byteOffset + words.byteLength;
+  return { words: new Int32Array(vm.bufferTo(offset + words.byteLength), offset, words.length), pages };
+}
+
+/** The bitmap of what vCPUs wrote, as 32-bit words; ENOENT where there is none. */
 function dirtyWords(vm: VmState, id: number, call: string): { words: Int32Array; pages: number } {
   if (vm.words[word(id, 0)] === 0 || vm.words[word(id, 4, 1)] === 0) throw new Refused("ENOENT", call);
   const bytes = vm.quads[cell(id, 2)]!;
@@ -205,7 +216,7 @@ export function dirtyWordsOf(vm: VmState, slot: number): Int32Array | null {
   return has ? dirtyWords(vm, slot, "").words : null;
 }
 
-/** With dirty rings the bitmaps say which pages are in one; userspace sees none, or one that is always clean. */
+/** With dirty rings userspace has no bitmap, unless it asked for one. */
 function refuseRingOnly(vm: VmState, call: string): void {
   if (vm.get("ringBytes") > 0 && (vm.peek("caps") & VmCap.ringBitmap) === 0) throw new Refused("ENXIO", call);
 }
@@ -219,13 +230,9 @@ function checkSlotNumber(slot: number, call: string): number {
 export function getDirtyLog(vm: VmState, slot: number, bitmap: Uint8Array): void {
   const call = "KVM_GET_DIRTY_LOG";
   refuseRingOnly(vm, call);
-  const { words } = dirtyWords(vm, checkSlotNumber(slot, call), call);
+  const { words } = seenWords(vm, checkSlotNumber(slot, call), call);
   if (bitmap.length < words.byteLength) {
     throw new RangeError(`getDirtyLog: bitmap needs ${words.byteLength} bytes, got ${bitmap.length}`);
-  }
-  if (vm.get("ringBytes") > 0) {
-    bitmap.fill(0, 0, words.byteLength);
-    return;
   }
   const keeps = (vm.get("dirtyManual") & MANUAL_PROTECT) !== 0;
   const out = new DataView(bitmap.buffer, bitmap.byteOffset, bitmap.byteLength);
@@ -240,13 +247,12 @@ export function clearDirtyLog(vm: VmState, slot: number, firstPage: bigint, page
   refuseRingOnly(vm, call);
   const id = checkSlotNumber(slot, call);
   if ((firstPage & 63n) !== 0n) throw new Refused("EINVAL", call);
-  const log = dirtyWords(vm, id, call);
+  const log = seenWords(vm, id, call);
   const rest = BigInt(log.pages) - firstPage;
   if (rest < 0n || BigInt(pages) > rest || (BigInt(pages) < rest && pages % 64 !== 0))
     throw new Refused("EINVAL", call);
   const length = Math.ceil(pages / 64) * 8;
   if (bitmap.length < length) throw new RangeError(`clearDirtyLog: bitmap needs ${length} bytes, got ${bitmap.length}`);
-  if (vm.get("ringBytes") > 0) return;
   const from = new DataView(bitmap.buffer, bitmap.byteOffset, bitmap.byteLength);
   const first = Number(firstPage) / 32;
   for (let i = 0; i < length / 4; i++) Atomics.and(log.words, first + i, ~from.getInt32(4 * i, true));

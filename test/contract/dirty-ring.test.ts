@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { pc, x } from "../../lib/arm64/registers.js";
 import { structs, unpack } from "../../lib/uapi/structs.js";
 import type { Vcpu } from "../../lib/vcpu.js";
+import type { Vm } from "../../lib/vm.js";
 import { addImmediate, branchNonZero, store, subsImmediate, XZR } from "../support/assemble.js";
 import { needs, onEveryBackend } from "../support/backends.js";
 import { finish, makeGuest, RAM, runToExit, runToFinish } from "../support/guest.js";
@@ -76,6 +77,30 @@ onEveryBackend("the dirty ring", (host) => {
   it("the bitmap beside it is EINVAL without it", function () {
     needs(this, host, "DIRTY_LOG_RING_WITH_BITMAP");
     assertRefused("EINVAL", () => host.keep(host.kvm.createVm()).enableCap("DIRTY_LOG_RING_WITH_BITMAP"));
+  });
+
+  it("the bitmap beside it is full with INITIALLY_SET, and vCPUs write into the ring alone", async function () {
+    needs(this, host, "DIRTY_LOG_RING_WITH_BITMAP");
+    const prepare = (vm: Vm) => {
+      vm.enableCap("DIRTY_LOG_RING_ACQ_REL", [BigInt(RING_BYTES)]);
+      vm.enableCap("DIRTY_LOG_RING_WITH_BITMAP");
+      vm.enableCap("MANUAL_DIRTY_LOG_PROTECT2", [3n]);
+    };
+    const { vm, cpu } = makeGuest(host, [store(8, XZR, 1), ...finish], { prepare });
+    const logged = vm.addMemory({ at: LOGGED, bytes: 3 * 4096, logDirty: true });
+    cpu.setReg(x(1), LOGGED + 4096n);
+    assert.deepEqual([...logged.dirtyPages()], [0, 1, 2]);
+    logged.clearDirtyLog(0, 3, Uint8Array.of(0b110, 0, 0, 0, 0, 0, 0, 0));
+    await runToFinish(cpu);
+    assert.deepEqual([...logged.dirtyPages()], [0]);
+    assert.deepEqual(harvest(cpu), [{ slot: logged.slot, page: 1n }]);
+  });
+
+  it("is mapped no further than it is long", function () {
+    needs(this, host, "DIRTY_LOG_RING_ACQ_REL");
+    const cpu = host.keep(withRing().createVcpu());
+    assertRefused("EINVAL", () => cpu.dirtyRing(2 * RING_BYTES));
+    assert.equal(cpu.dirtyRing(RING_BYTES).length, RING_BYTES);
   });
 
   it("each page that the guest writes is an entry; reset says how many were taken, and the page comes again", async function () {

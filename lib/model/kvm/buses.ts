@@ -4,46 +4,53 @@
 import { Refused } from "../../errors.js";
 import { KVM_IOEVENTFD_FLAG as IOEVENTFD, PAGE_BYTES } from "../../uapi/constants.js";
 import type { EventFds } from "../eventfd.js";
-import { BUS_DEVICES, IOEVENTFDS, vmCells } from "../layout.js";
+import { vmCells } from "../layout.js";
 import { allVcpus, type VcpuState } from "../vcpu-state.js";
 import type { VmState } from "../vm-state.js";
+import {
+  addDevice,
+  Bus,
+  type BusNumber,
+  type Device,
+  deviceAt,
+  devicesFor,
+  devicesOf,
+  Kind,
+  removeDevice,
+} from "./io-bus.js";
 
 const view = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 const GUEST_BYTES = 1n << 64n;
+const u64 = (value: bigint) => BigInt.asUintN(64, value);
 
-// Coalesced MMIO. A zone: address, then bytes and pio.
-
-const zoneWord = (n: number, half: number) => (vmCells.zones + 2 * n + 1) * 2 + half;
+/** coalesced_mmio_in_range: whether a range lies in a zone. */
+function inZone(zone: Device, address: bigint, bytes: number): boolean {
+  const end = u64(address + BigInt(bytes | 0));
+  return (bytes | 0) >= 0 && end >= address && address >= zone.address && end <= u64(zone.address + BigInt(zone.bytes));
+}
 
 /** KVM_REGISTER_COALESCED_MMIO. Inside `locked`. */
 export function registerZone(vm: VmState, zone: Uint8Array): void {
   const z = view(zone);
   const pio = z.getUint32(12, true);
   if (pio > 1) throw new Refused("EINVAL", "KVM_REGISTER_COALESCED_MMIO");
-  const count = vm.get("zoneCount");
-  const onBus = Array.from({ length: count }, (_, n) => vm.words[zoneWord(n, 1)]).filter((p) => p === pio).length;
-  if (onBus >= BUS_DEVICES || count >= BUS_DEVICES) throw new Refused("ENOSPC", "KVM_REGISTER_COALESCED_MMIO");
-  vm.quads[vmCells.zones + 2 * count] = z.getBigUint64(0, true);
-  vm.words[zoneWord(count, 0)] = z.getInt32(8, true);
-  vm.words[zoneWord(count, 1)] = pio;
-  vm.put("zoneCount", count + 1);
+  const bus = pio === 1 ? Bus.pio : Bus.mmio;
+  const [address, bytes] = [z.getBigUint64(0, true), z.getUint32(8, true)];
+  const device = { bus, kind: Kind.zone, address, bytes, datamatch: undefined, fd: -1 };
+  addDevice(vm, device, "KVM_REGISTER_COALESCED_MMIO");
+  vm.put("zoneCount", vm.get("zoneCount") + 1);
 }
 
-/** KVM_UNREGISTER_COALESCED_MMIO: every zone inside the range; none is no error. Inside `locked`. */
+/** KVM_UNREGISTER_COALESCED_MMIO: every zone that holds the given range; none is no error. Inside `locked`. */
 export function unregisterZone(vm: VmState, zone: Uint8Array): void {
   const z = view(zone);
   const pio = z.getUint32(12, true);
   if (pio > 1) throw new Refused("EINVAL", "KVM_UNREGISTER_COALESCED_MMIO");
-  const address = z.getBigUint64(0, true);
-  const bytes = BigInt(z.getUint32(8, true));
-  for (let n = vm.get("zoneCount") - 1; n >= 0; n--) {
-    const first = vm.quads[vmCells.zones + 2 * n]!;
-    const length = BigInt(vm.words[zoneWord(n, 0)]! >>> 0);
-    // The kernel asks its zones whether they hold the given range.
-    if (vm.words[zoneWord(n, 1)] !== pio || address < first || address + bytes > first + length) continue;
-    const last = vm.get("zoneCount") - 1;
-    vm.quads.copyWithin(vmCells.zones + 2 * n, vmCells.zones + 2 * last, vmCells.zones + 2 * last + 2);
-    vm.put("zoneCount", last);
+  const [address, bytes] = [z.getBigUint64(0, true), z.getUint32(8, true)];
+  for (const { row, device } of devicesOf(vm, pio === 1 ? Bus.pio : Bus.mmio).reverse()) {
+    if (device.kind !== Kind.zone || !inZone(device, address, bytes)) continue;
+    removeDevice(vm, row);
+    vm.put("zoneCount", vm.get("zoneCount") - 1);
   }
 }
 
@@ -81,26 +88,16 @@ function hasRoom(vm: VmState): boolean {
   return counted % ENTRIES !== 0;
 }
 
-/** Puts a store into the ring; false: no zone holds it, or the ring is full. */
+/** Puts a store into the ring; false: the ring is full. Inside `locked`. */
 function coalesce(vm: VmState, address: bigint, data: Uint8Array): boolean {
-  return vm.locked(() => {
-    const inZone = (n: number) => {
-      const first = vm.quads[vmCells.zones + 2 * n]!;
-      const length = BigInt(vm.words[zoneWord(n, 0)]! >>> 0);
-      return vm.words[zoneWord(n, 1)] === 0 && address >= first && address + BigInt(data.length) <= first + length;
-    };
-    let zone = 0;
-    while (zone < vm.get("zoneCount") && !inZone(zone)) zone++;
-    if (zone === vm.get("zoneCount")) return false;
-    const rings = allVcpus(vm).map(ringOf);
-    gather(vm, rings);
-    if (!hasRoom(vm)) return false;
-    const last = vm.words[LAST]!;
-    const next = (last + 1) % ENTRIES;
-    for (const ring of rings) putEntry(ring, last, next, address, data);
-    vm.words[LAST] = next;
-    return true;
-  });
+  const rings = allVcpus(vm).map(ringOf);
+  gather(vm, rings);
+  if (!hasRoom(vm)) return false;
+  const last = vm.words[LAST]!;
+  const next = (last + 1) % ENTRIES;
+  for (const ring of rings) putEntry(ring, last, next, address, data);
+  vm.words[LAST] = next;
+  return true;
 }
 
 function putEntry(ring: DataView, entry: number, next: number, address: bigint, data: Uint8Array): void {
@@ -112,88 +109,68 @@ function putEntry(ring: DataView, entry: number, next: number, address: bigint, 
   ring.setUint32(4, next, true);
 }
 
-// Ioeventfds: address; datamatch; len, flags; eventfd.
-
-const ioeventWord = (n: number, cell: number, half: number) => (vmCells.ioevents + 4 * n + cell) * 2 + half;
-const BUS = IOEVENTFD.PIO | IOEVENTFD.VIRTIO_CCW_NOTIFY;
+const busOf = (flags: number): BusNumber =>
+  (flags & IOEVENTFD.PIO) !== 0 ? Bus.pio : (flags & IOEVENTFD.VIRTIO_CCW_NOTIFY) !== 0 ? Bus.ccw : Bus.mmio;
 
 /** KVM_IOEVENTFD. Inside `locked`. */
 export function ioeventfd(vm: VmState, eventFds: EventFds, args: Uint8Array): void {
   const call = "KVM_IOEVENTFD";
   const a = view(args);
-  const [datamatch, address] = [a.getBigUint64(0, true), a.getBigUint64(8, true)];
-  const [bytes, fd, flags] = [a.getUint32(16, true), a.getInt32(20, true), a.getUint32(24, true)];
-  const matches = (n: number, sameFd: number) =>
-    vm.quads[vmCells.ioevents + 4 * n] === address &&
-    (vm.words[ioeventWord(n, 2, 1)]! & BUS) === (flags & BUS) &&
-    vm.words[ioeventWord(n, 2, 0)] === bytes &&
-    (vm.words[ioeventWord(n, 2, 1)]! & IOEVENTFD.DATAMATCH) === (flags & IOEVENTFD.DATAMATCH) &&
-    ((flags & IOEVENTFD.DATAMATCH) === 0 || vm.quads[vmCells.ioevents + 4 * n + 1] === datamatch) &&
-    (sameFd < 0 || vm.words[ioeventWord(n, 3, 0)] === sameFd);
-  const count = vm.get("ioeventCount");
+  const [fd, flags] = [a.getInt32(20, true), a.getUint32(24, true)];
+  const asked: Device = {
+    bus: busOf(flags),
+    kind: Kind.ioevent,
+    address: a.getBigUint64(8, true),
+    bytes: a.getUint32(16, true),
+    datamatch: (flags & IOEVENTFD.DATAMATCH) === 0 ? undefined : a.getBigUint64(0, true),
+    fd,
+  };
+  const others = devicesOf(vm, asked.bus).filter(({ device }) => device.kind === Kind.ioevent);
   if ((flags & IOEVENTFD.DEASSIGN) !== 0) {
     eventFds.check(fd, call);
-    for (let n = 0; n < count; n++) {
-      if (!matches(n, fd)) continue;
-      eventFds.release(fd);
-      const last = count - 1;
-      vm.quads.copyWithin(vmCells.ioevents + 4 * n, vmCells.ioevents + 4 * last, vmCells.ioevents + 4 * count);
-      vm.put("ioeventCount", last);
-      return;
-    }
-    throw new Refused("ENOENT", call);
+    const found = others.find(({ device }) => same(device, asked));
+    if (found === undefined) throw new Refused("ENOENT", call);
+    removeDevice(vm, found.row);
+    eventFds.release(fd);
+    return;
   }
+  const { address, bytes } = asked;
   if (![0, 1, 2, 4, 8].includes(bytes) || address + BigInt(bytes) >= GUEST_BYTES) throw new Refused("EINVAL", call);
-  if ((flags & ~0x1f) !== 0 || (bytes === 0 && (flags & IOEVENTFD.DATAMATCH) !== 0)) throw new Refused("EINVAL", call);
+  if ((flags & ~0x1f) !== 0 || (bytes === 0 && asked.datamatch !== undefined)) throw new Refused("EINVAL", call);
   eventFds.check(fd, call);
-  for (let n = 0; n < count; n++)
-    if (collides(vm, n, address, bytes, flags, datamatch)) throw new Refused("EEXIST", call);
-  if (count === IOEVENTFDS) throw new Refused("ENOSPC", call);
+  if (others.some(({ device }) => collides(device, asked))) throw new Refused("EEXIST", call);
+  addDevice(vm, asked, call);
   eventFds.retain(fd);
-  vm.quads[vmCells.ioevents + 4 * count] = address;
-  vm.quads[vmCells.ioevents + 4 * count + 1] = datamatch;
-  vm.words[ioeventWord(count, 2, 0)] = bytes;
-  vm.words[ioeventWord(count, 2, 1)] = flags;
-  vm.words[ioeventWord(count, 3, 0)] = fd;
-  vm.put("ioeventCount", count + 1);
 }
+
+const same = (one: Device, other: Device): boolean =>
+  one.address === other.address &&
+  one.bytes === other.bytes &&
+  one.datamatch === other.datamatch &&
+  one.fd === other.fd;
 
 /** The VM goes: it keeps no eventfd any more. */
 export function releaseIoevents(vm: VmState, eventFds: EventFds): void {
-  for (let n = 0; n < vm.get("ioeventCount"); n++) eventFds.release(vm.words[ioeventWord(n, 3, 0)]!);
-  vm.put("ioeventCount", 0);
+  for (let row = 0; row < vm.get("ioDeviceCount"); row++) {
+    const { kind, fd } = deviceAt(vm, row);
+    if (kind === Kind.ioevent) eventFds.release(fd);
+  }
+  vm.put("ioDeviceCount", 0);
 }
 
-/** Two ioeventfds that one store could mean: same bus and address, and lengths and data that do not tell them apart. */
-function collides(vm: VmState, n: number, address: bigint, bytes: number, flags: number, datamatch: bigint): boolean {
-  const otherFlags = vm.words[ioeventWord(n, 2, 1)]!;
-  const otherBytes = vm.words[ioeventWord(n, 2, 0)]!;
-  if (vm.quads[vmCells.ioevents + 4 * n] !== address || (otherFlags & BUS) !== (flags & BUS)) return false;
-  if (otherBytes !== 0 && bytes !== 0 && otherBytes !== bytes) return false;
-  if (otherBytes === 0 || bytes === 0) return true;
-  const wildcard = ((otherFlags | 0) & IOEVENTFD.DATAMATCH) === 0 || (flags & IOEVENTFD.DATAMATCH) === 0;
-  return wildcard || vm.quads[vmCells.ioevents + 4 * n + 1] === datamatch;
+/** Two ioeventfds of one bus that one store could mean: lengths and data do not tell them apart. */
+function collides(one: Device, other: Device): boolean {
+  if (one.address !== other.address) return false;
+  if (one.bytes === 0 || other.bytes === 0) return true;
+  if (one.bytes !== other.bytes) return false;
+  return one.datamatch === undefined || other.datamatch === undefined || one.datamatch === other.datamatch;
 }
 
-/** Signals the ioeventfd that a store means; false: none. */
-function signalIoevent(vm: VmState, eventFds: EventFds, address: bigint, data: Uint8Array): boolean {
-  const count = vm.get("ioeventCount");
-  if (count === 0) return false;
-  const fd = vm.locked(() => {
-    for (let n = 0; n < vm.get("ioeventCount"); n++) {
-      const flags = vm.words[ioeventWord(n, 2, 1)]!;
-      const bytes = vm.words[ioeventWord(n, 2, 0)]!;
-      if ((flags & BUS) !== 0 || vm.quads[vmCells.ioevents + 4 * n] !== address) continue;
-      if (bytes !== 0 && bytes !== data.length) continue;
-      if ((flags & IOEVENTFD.DATAMATCH) !== 0 && vm.quads[vmCells.ioevents + 4 * n + 1] !== littleEndian(data))
-        continue;
-      return vm.words[ioeventWord(n, 3, 0)]!;
-    }
-    return null;
-  });
-  // Not inside the lock: an eventfd may be an interrupt too.
-  if (fd !== null) eventFds.signal(fd);
-  return fd !== null;
+/** Whether an ioeventfd means a store. */
+function means(ioevent: Device, address: bigint, data: Uint8Array): boolean {
+  if (ioevent.address !== address) return false;
+  if (ioevent.bytes === 0) return true;
+  return ioevent.bytes === data.length && (ioevent.datamatch ?? littleEndian(data)) === littleEndian(data);
 }
 
 function littleEndian(data: Uint8Array): bigint {
@@ -203,9 +180,18 @@ function littleEndian(data: Uint8Array): bigint {
 }
 
 /** Whether a store can meet anything but userspace. */
-export const busIsEmpty = (vm: VmState): boolean => vm.get("ioeventCount") === 0 && vm.get("zoneCount") === 0;
+export const busIsEmpty = (vm: VmState): boolean => vm.get("ioDeviceCount") === 0;
 
 /** Whether something in the kernel took a guest's store. */
 export function storeToBus(vm: VmState, eventFds: EventFds, address: bigint, data: Uint8Array): boolean {
-  return signalIoevent(vm, eventFds, address, data) || (vm.get("zoneCount") > 0 && coalesce(vm, address, data));
+  const taker = vm.locked(() =>
+    devicesFor(vm, { address, bytes: data.length }).find((device) =>
+      device.kind === Kind.zone
+        ? inZone(device, address, data.length) && coalesce(vm, address, data)
+        : means(device, address, data),
+    ),
+  );
+  // Not inside the lock: an eventfd may be an interrupt too.
+  if (taker?.kind === Kind.ioevent) eventFds.signal(taker.fd);
+  return taker !== undefined;
 }
