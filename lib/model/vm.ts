@@ -139,7 +139,7 @@ export class ModelVm implements VmFd {
   #setRegion(call: string, possible: number, asked: AskedRegion): void {
     const { slot, flags, guestAddress, bytes, mapping, offset, guestMemfd } = asked;
     const vm = this.#open(call);
-    const allocation = backing(vm, bytes, mapping, offset);
+    const allocation = backing(vm, asked, call);
     if ((flags & ~possible) !== 0) throw new Refused("EINVAL", call);
     const hostOffset = BigInt.asUintN(64, offset + BigInt(mapping?.offset ?? 0));
     const hostReadonly = mapping instanceof ModelMapping ? mapping.readonly : 0;
@@ -313,7 +313,11 @@ export class ModelVm implements VmFd {
 }
 
 /** The allocation behind a slot: its bytes lie in a mapping of this VM that is open. */
-function backing(vm: VmState, bytes: bigint, mapping: Mapping | null, offset: bigint): number | null {
+function backing(
+  vm: VmState,
+  { bytes, mapping, offset }: Pick<AskedRegion, "bytes" | "mapping" | "offset">,
+  call: string,
+): number | null {
   if (mapping === null) {
     if (bytes !== 0n) throw new RangeError("setUserMemoryRegion: only a deletion needs no mapping");
     return null;
@@ -321,6 +325,7 @@ function backing(vm: VmState, bytes: bigint, mapping: Mapping | null, offset: bi
   if (!(mapping instanceof ModelMapping) || mapping.vm.memory !== vm.memory) {
     throw new TypeError("setUserMemoryRegion: mapping must be one of this VM");
   }
+  if (mapping.bytes === 0) throw new Refused("EBADF", call);
   if (offset < 0n || offset + bytes > BigInt(mapping.bytes)) {
     throw new RangeError(`setUserMemoryRegion: the slot does not lie inside its mapping of ${mapping.bytes} bytes`);
   }
