@@ -95,7 +95,9 @@ export class Runner {
     this.#gic = gicOf(vcpu.vm);
     if (vcpu.run.getUint32(run.exit_reason, true) === KVM_EXIT.MMIO) completeMmio(vcpu);
     commitAbort(vcpu);
-    if (vcpu.run.getUint8(run.immediate_exit) !== 0 || vcpu.exchange("kicked", 0) === 1) return errno("EINTR");
+    // A run that ends so has answered the kicks before it, whatever it was that ended it.
+    const kicked = vcpu.exchange("kicked", 0) === 1;
+    if (kicked || vcpu.run.getUint8(run.immediate_exit) !== 0) return errno("EINTR");
     vcpu.run.setUint32(run.exit_reason, KVM_EXIT.UNKNOWN, true);
     vcpu.run.setUint16(run.flags, 0, true);
     vcpu.put("pstateHigh", 0);
@@ -183,6 +185,7 @@ export class Runner {
 
   #interrupted(why: "signal" | "line"): "EINTR" {
     if (why === "signal") count(this.#vcpu, "signal_exits");
+    this.#vcpu.store("kicked", 0);
     this.#vcpu.run.setUint32(run.exit_reason, KVM_EXIT.INTR, true);
     return "EINTR";
   }
