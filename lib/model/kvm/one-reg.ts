@@ -9,7 +9,7 @@ import { getCore, setCore } from "./core-regs.js";
 import { getCcsidr, setCcsidr } from "./demux-regs.js";
 import { getFirmware, getFirmwareFeatures, setFirmware, setFirmwareFeatures } from "./firmware-regs.js";
 import { getSve, setSve } from "./sve-regs.js";
-import { getSysReg, setSysReg } from "./sys-regs.js";
+import { getSysReg, isInvariant, setSysReg } from "./sys-regs.js";
 
 /** What a space does with an id: the errno, or null for success. `value` is as long as the id says. */
 export type Register = (vcpu: VcpuState, id: RegisterId, value: DataView) => ErrnoName | null;
@@ -50,9 +50,19 @@ export function oneReg(vcpu: VcpuState, what: "get" | "set", id: bigint, value: 
   const low = parts.getUint32(4);
   if ((high & ~SIZE) >>> 0 !== ARM64) return "EINVAL";
   const space = spaces.get((low >>> 16) & 0xfff);
-  if (space === undefined) return "ENOENT";
   const register = { id, bytes: value.byteLength, index: (low & 0xf000_ffff) >>> 0 };
+  if (space === undefined) return noSpace(vcpu, what, register, value);
   return space[what === "get" ? 0 : 1](vcpu, register, value);
+}
+
+const IN_SYSTEM_SPACE = BigInt(Space.sysReg) << 16n;
+const SPACE_BITS = 0xfff_0000n;
+
+/** An id of no space. Kernels that keep the invariant registers apart look for those without looking at the space. */
+function noSpace(vcpu: VcpuState, what: "get" | "set", register: RegisterId, value: DataView): ErrnoName | null {
+  const id = (register.id & ~SPACE_BITS) | IN_SYSTEM_SPACE;
+  if (!vcpu.vm.profile.switches.invariantsListedFirst || !isInvariant(vcpu, id)) return "ENOENT";
+  return (what === "get" ? getSysReg : setSysReg)(vcpu, { ...register, id }, value);
 }
 
 /** Reads or writes a list of registers, one packed after the other; gives how many went well. */

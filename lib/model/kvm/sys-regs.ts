@@ -32,6 +32,9 @@ function rowOf(vcpu: VcpuState, id: bigint): Row | null {
   return made;
 }
 
+/** Whether an id is that of a register that can only have the value it has. */
+export const isInvariant = (vcpu: VcpuState, id: bigint): boolean => rowOf(vcpu, id)?.access === "invariant";
+
 function makeRow(kernel: Kernel, id: bigint): Row | null {
   const found = sysRegById(id);
   if (found === undefined || !found.kernels.includes(kernel)) return null;
