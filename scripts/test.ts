@@ -4,6 +4,7 @@
 // QEMU's CPU fail instead of being skipped where QEMU is missing. What is on the command line goes to mocha on this
 // machine.
 
+import { differentialLegs } from "./kvm/differential-leg.js";
 import { projectFolder } from "./kvm/initramfs.js";
 import { kvmLegs } from "./kvm/leg.js";
 import type { MachineValues } from "./kvm/options.js";
@@ -33,7 +34,7 @@ const kvmRuns: readonly { readonly requirement: string; readonly options: Machin
   ];
 
 const required = new Set((process.env["KVM_ARM64_REQUIRE"] ?? "").split(",").filter(Boolean));
-const known = ["qemu", ...kvmRuns.map(({ requirement }) => requirement)];
+const known = ["qemu", ...kvmRuns.map(({ requirement }) => requirement), "differential"];
 for (const name of required) {
   if (!known.includes(name)) throw new Error(`KVM_ARM64_REQUIRE names ${name}: there are ${known.join(", ")}`);
 }
@@ -42,5 +43,10 @@ const legs: LegResult[] = [await hostLeg(projectFolder, process.argv.slice(2))];
 for (const { requirement, options, command } of kvmRuns) {
   if (required.has(requirement)) legs.push(...(await kvmLegs(options, null)));
   else legs.push(legNotRun(requirement, `${command} runs it, and so does KVM_ARM64_REQUIRE=${requirement}`));
+}
+if (required.has("differential")) legs.push(...(await differentialLegs({})));
+else {
+  const reason = "npm run test:differential runs it, and so does KVM_ARM64_REQUIRE=differential";
+  legs.push(legNotRun("differential", reason));
 }
 process.exitCode = summarize(legs, console.log) ? 0 : 1;

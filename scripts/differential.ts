@@ -1,0 +1,34 @@
+// npm run test:differential: the same calls on a genuine kernel and on the model, compared one by one, on an emulated
+// arm64 host for each kernel.
+
+import { parseArgs } from "node:util";
+import { Missing } from "./kvm/cache.js";
+import { differentialLegs } from "./kvm/differential-leg.js";
+import { machineOptions, machineUsage } from "./kvm/options.js";
+import { summarize } from "./test/report.js";
+
+const usage = `npm run test:differential -- [options]
+${machineUsage}
+  --ops N              calls to make on each kernel (default 60000)
+  --seed N             what they are made of (default: 50000 of seed 1, the others of a new one)
+  --only N             of that seed, this sequence alone
+  --shrink N           how often a sequence may be run to shrink it (default 400)
+Without --kernel, every kernel in turn.`;
+
+const options = {
+  ...machineOptions,
+  ops: { type: "string" },
+  seed: { type: "string" },
+  only: { type: "string" },
+  shrink: { type: "string" },
+} as const;
+
+try {
+  const { values } = parseArgs({ options });
+  if (values.help) console.log(usage);
+  else process.exitCode = summarize(await differentialLegs(values), console.log) ? 0 : 1;
+} catch (error) {
+  if (!(error instanceof Missing)) throw error;
+  console.error(`kvm-arm64: ${error.message}`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,69 @@
+// Differences that are known, with their reason. Whatever is not in this list is a failure.
+
+import { todoCaps } from "../../lib/model/kvm/caps.js";
+import { served } from "../../lib/model/served.js";
+import { Feature } from "../../lib/model/vcpu-features.js";
+import { caps } from "../../lib/uapi/caps.js";
+import { KVM_DEV_TYPE } from "../../lib/uapi/constants.js";
+import type { Found } from "./lockstep.js";
+import type { Op } from "./op.js";
+
+export interface KnownDifference {
+  readonly name: string;
+  readonly reason: string;
+  readonly matches: (op: Op, found: Found) => boolean;
+  /** Nothing follows from it: the sequence goes on. Otherwise it ends there. */
+  readonly goOn: boolean;
+}
+
+const gicTypes: readonly number[] = [KVM_DEV_TYPE.ARM_VGIC_V2, KVM_DEV_TYPE.ARM_VGIC_V3, KVM_DEV_TYPE.ARM_VGIC_ITS];
+
+/** Capabilities that follow from what the model does not serve (lib/model/served.ts). */
+const unservedCaps = new Set<number>([
+  ...todoCaps.map(({ cap }) => caps[cap]),
+  ...((served.features & Feature.pmuV3) === 0 ? [caps.ARM_PMU_V3] : []),
+  ...((served.features & Feature.ptrauthAddress) === 0 ? [caps.ARM_PTRAUTH_ADDRESS, caps.ARM_PTRAUTH_GENERIC] : []),
+  ...((served.features & Feature.el1_32bit) === 0 ? [caps.ARM_EL1_32BIT] : []),
+  ...((served.features & Feature.hasEl2) === 0 ? [caps.ARM_EL2, caps.ARM_EL2_E2H0] : []),
+  ...(served.mte ? [] : [caps.ARM_MTE]),
+  ...(served.stolenTime ? [] : [caps.STEAL_TIME]),
+  ...(served.gic.length > 0 ? [] : [caps.IRQCHIP]),
+  ...(served.gic.includes("its") ? [] : [caps.MSI_DEVID]),
+]);
+
+export const knownDifferences: readonly KnownDifference[] = [
+  {
+    name: "a slip of the caller",
+    reason:
+      "a RangeError comes before the kernel is asked: each backend knows by itself how many bytes a slot or a ring has",
+    matches: (_op, { what, reference, subject }) =>
+      what === "answer" && (reference === "RangeError" || subject === "RangeError"),
+    goOn: false,
+  },
+  {
+    name: "a capability of what the model does not serve",
+    reason: "lib/model/served.ts and lib/model/todo.ts list it",
+    matches: ({ verb, args }) => verb.endsWith(".checkExtension") && unservedCaps.has(args[0] as number),
+    goOn: true,
+  },
+  {
+    name: "a device that the model does not serve",
+    reason: "lib/model/served.ts lists those that it does",
+    matches: ({ verb, args }) =>
+      (served.gic.length < 3 && verb === "vm.createDevice" && gicTypes.includes(args[0] as number)) ||
+      (served.gic.length < 3 && (verb === "vm.createIrqchip" || verb === "vm.armSetDeviceAddr")),
+    goOn: false,
+  },
+];
+
+const hits = new Map<string, number>();
+
+export function knownDifference(op: Op, found: Found): KnownDifference | null {
+  const row = knownDifferences.find(({ matches }) => matches(op, found));
+  if (row === undefined) return null;
+  hits.set(row.name, (hits.get(row.name) ?? 0) + 1);
+  return row;
+}
+
+/** How often each was met, in this process. */
+export const knownHits = (): ReadonlyMap<string, number> => hits;

@@ -1,0 +1,158 @@
+// What no two hosts say alike even where they do the same: the named list of what is left out of the comparison.
+
+import type { Op } from "./op.js";
+import { nameOfRegister } from "./register-names.js";
+import { watched } from "./running.js";
+import type { Outcome } from "./world.js";
+
+const ALL = 0xffff_ffff_ffff_ffffn;
+
+/** Registers whose value depends on when they are read. */
+// biome-ignore format: table
+export const volatileRegisters: readonly (readonly [id: bigint, reason: string])[] = [
+  [0x6030_0000_0013_df1an, "TIMER_CNT: the virtual counter goes on between the two reads"],
+  [0x6030_0000_0013_df01n, "PTIMER_CNT: so does the physical one"],
+];
+
+/** Parts of an answer, by verb. */
+interface Mask {
+  readonly verb: string;
+  readonly part: string;
+  readonly reason: string;
+  readonly apply: (bytes: Uint8Array, op: Op) => void;
+}
+
+const zero = (from: number, to: number) => (bytes: Uint8Array) => bytes.fill(0, from, to);
+
+const timeIds = new Set(volatileRegisters.map(([id]) => id));
+
+/** Bits that a register of the emulated host's CPU does not keep as the architecture says: there they are 0 or anything. */
+// biome-ignore format: table
+export const hostsOwn: readonly (readonly [id: bigint, bits: bigint, reason: string])[] = [
+  [0x6030_0000_0010_0042n, 0xf000_0000n, "PSTATE.NZCV: QEMU clears them when it takes an exception (DDI 0487 D1.3.1 leaves them)"],
+  [0x6030_0000_0013_c288n, ALL, "AFSR0_EL1: RAZ/WI on QEMU's CPUs, from the first run on"],
+  [0x6030_0000_0013_c289n, ALL, "AFSR1_EL1: the same"],
+  [0x6030_0000_0013_8010n, ALL, "MDCCINT_EL1: QEMU's CPUs read no value, so that KVM saves whatever was there"],
+];
+
+const ownBits = new Map(hostsOwn.map(([id, bits]) => [id, bits]));
+
+/** Takes what cannot be compared out of a register's value. */
+function blank(id: bigint, bytes: Uint8Array): void {
+  if (timeIds.has(id)) bytes.fill(0);
+  const bits = ownBits.get(id);
+  if (bits === undefined) return;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, 8);
+  view.setBigUint64(0, view.getBigUint64(0, true) & ~bits, true);
+}
+
+const HEADER_BYTES = 24;
+const DESC_OFFSET = 72;
+const DESC_BYTES = 64;
+
+export const masks: readonly Mask[] = [
+  {
+    verb: "cpu.getOneReg",
+    part: "bytes",
+    reason: "counters go on between the two reads",
+    apply: (bytes, op) => blank(op.args[0] as bigint, bytes),
+  },
+  {
+    verb: "cpu.readStats",
+    part: "bytes",
+    reason: "statistics count what the host did: how often it had to leave the guest, how long it polled",
+    // The data begins behind header, id and descriptors; what is at which place is the reader's.
+    apply: (bytes, op) => statistics(bytes, Number(op.args[0]), 18),
+  },
+  {
+    verb: "vm.readStats",
+    part: "bytes",
+    reason: "statistics count what the host did: TLB flushes",
+    apply: (bytes, op) => statistics(bytes, Number(op.args[0]), 2),
+  },
+  ...["cpu.run", "cpu.launch", "cpu.runImmediate", "cpu.runPage"].map((verb) => ({
+    verb,
+    part: verb === "cpu.runPage" ? "bytes" : "run",
+    reason: "immediate_exit is also how the addon ends a run that was kicked",
+    apply: zero(1, 2),
+  })),
+];
+
+/** Leaves the header, names and descriptors, and blanks the data. */
+function statistics(bytes: Uint8Array, offset: number, descriptors: number): void {
+  const dataAt = DESC_OFFSET + DESC_BYTES * descriptors - offset;
+  const end = bytes.length - 8;
+  if (dataAt < end) bytes.fill(0, Math.max(0, dataAt), end);
+  // The id has the process's number, the same on both sides here; a read of the header alone has neither.
+  if (offset >= HEADER_BYTES) return;
+}
+
+export function masked(op: Op, part: string, bytes: Uint8Array, outcome: Outcome): Uint8Array {
+  const copy = bytes.slice();
+  for (const mask of masks) if (mask.verb === op.verb && mask.part === part) mask.apply(copy, op);
+  if (op.verb === "cpu.dump" && part === "values") {
+    forEachRegister(outcome, (id, at, length) => blank(id, copy.subarray(at, at + length)));
+  }
+  if (part === "registers")
+    for (const [n, id] of watched.entries()) if (8 * n < copy.length) blank(id, copy.subarray(8 * n, 8 * n + 8));
+  if (op.verb === "cpu.getRegs") {
+    let at = 0;
+    for (const id of op.args as bigint[]) {
+      const length = 1 << Number((id >> 52n) & 15n);
+      if (at + length <= copy.length) blank(id, copy.subarray(at, at + length));
+      at += length;
+    }
+  }
+  return copy;
+}
+
+function forEachRegister(outcome: Outcome, visit: (id: bigint, at: number, bytes: number) => void): void {
+  const list = outcome.parts.find(({ name }) => name === "list")?.bytes ?? new Uint8Array(0);
+  const view = new DataView(list.buffer, list.byteOffset, list.byteLength);
+  let at = 0;
+  for (let n = 0; n < list.length; n += 8) {
+    const id = view.getBigUint64(n, true);
+    const bytes = 1 << Number((id >> 52n) & 15n);
+    visit(id, at, bytes);
+    at += bytes;
+  }
+}
+
+const value = (bytes: Uint8Array): string => `0x${Buffer.from(bytes).reverse().toString("hex")}`;
+
+/** The first register that differs, by name. */
+export function describeRegisters(op: Op, part: string, a: Uint8Array, b: Uint8Array, outcome: Outcome) {
+  const found: { reference: string; subject: string }[] = [];
+  const look = (id: bigint, at: number, bytes: number): void => {
+    const [mine, other] = [a.subarray(at, at + bytes), b.subarray(at, at + bytes)];
+    if (found.length > 4 || Buffer.compare(mine, other) === 0) return;
+    found.push({
+      reference: `${nameOfRegister(id)} ${value(mine)}`,
+      subject: `${nameOfRegister(id)} ${value(other)}`,
+    });
+  };
+  if (part === "registers") for (const [n, id] of watched.entries()) look(id, 8 * n, 8);
+  else if (op.verb === "cpu.dump" && part === "values") forEachRegister(outcome, look);
+  else if (part === "list" || op.verb === "cpu.getRegList") return describeLists(a, b);
+  else return null;
+  if (found.length === 0) return null;
+  return {
+    reference: found.map(({ reference }) => reference).join(", "),
+    subject: found.map(({ subject }) => subject).join(", "),
+  };
+}
+
+function describeLists(a: Uint8Array, b: Uint8Array) {
+  const ids = (bytes: Uint8Array) => [...new BigUint64Array(bytes.slice().buffer)];
+  const [mine, other] = [ids(a), ids(b)];
+  const only = (these: bigint[], those: bigint[]) =>
+    these
+      .filter((id) => !those.includes(id))
+      .slice(0, 12)
+      .map(nameOfRegister)
+      .join(" ");
+  return {
+    reference: `${mine.length} registers, of its own: ${only(mine, other)}`,
+    subject: `${other.length} registers, of its own: ${only(other, mine)}`,
+  };
+}
