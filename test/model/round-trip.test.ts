@@ -10,7 +10,7 @@ import { served } from "../../lib/model/served.js";
 import { captureNames, capturesFolder } from "../../scripts/captures.js";
 
 const has = (...features: readonly VcpuFeature[]) => (packVcpuFeatures(features) & ~served.features) === 0;
-const hasGic = served.gic.includes("v2") || served.gic.includes("v3");
+const hasGics = served.gic.includes("v2") && served.gic.includes("v3");
 
 /** What a part of the model brings, by paths: without it they are left out of both captures. */
 const parts: readonly (readonly [there: boolean, path: RegExp])[] = [
@@ -21,7 +21,7 @@ const parts: readonly (readonly [there: boolean, path: RegExp])[] = [
   [has("el2"), /^(capabilities\.ARM_EL2(_E2H0)?|init\.el2(-e2h0)?)$/],
   [served.mte, /^capabilities\.ARM_MTE$/],
   [served.stolenTime, /^(capabilities\.STEAL_TIME$|vcpuAttributes\.group 2\b)/],
-  [hasGic, /^capabilities\.IRQCHIP$/],
+  [hasGics, /^capabilities\.IRQCHIP$/],
   [served.gic.includes("v2"), /^devices\.vgic-v2\b/],
   [served.gic.includes("v3"), /^devices\.vgic-v3\b/],
   [served.gic.includes("its"), /^devices\.vgic-its\b/],
