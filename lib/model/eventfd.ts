@@ -163,7 +163,7 @@ export class EventFds {
   }
 }
 
-class ModelEventFd implements EventFd {
+export class ModelEventFd implements EventFd {
   readonly fd: number;
   readonly #all: EventFds;
   #closed = false;

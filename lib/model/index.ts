@@ -2,9 +2,12 @@
 
 import type { SystemFd } from "../backend.js";
 import type { ModelOptions } from "./profile.js";
+import { checkSeam } from "./seam.js";
 import { ModelSystem } from "./system.js";
 
 export type { ModelOptions } from "./profile.js";
+
+checkSeam();
 
 /** Opens the model's /dev/kvm. TypeError, RangeError: an option that does not exist. */
 export function openModel(options: ModelOptions = {}): SystemFd {

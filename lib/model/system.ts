@@ -7,7 +7,7 @@ import { EventFds } from "./eventfd.js";
 import type { ModelHandle } from "./handle.js";
 import { checkExtension } from "./kvm/caps.js";
 import { initBitmaps } from "./kvm/firmware-regs.js";
-import { RUN_BYTES } from "./layout.js";
+import { RUN_BYTES, VCPUS } from "./layout.js";
 import { type ModelOptions, makeProfile, type Profile } from "./profile.js";
 import { ModelVcpu } from "./vcpu.js";
 import { ModelVm } from "./vm.js";
@@ -69,7 +69,8 @@ export class ModelSystem implements SystemFd {
 
   attachVcpu(handle: Handle): VcpuFd {
     const { vm, eventFds, id } = this.#attach(handle, "vcpu");
-    const base = Number(vm.quad("vcpus", id));
+    const known = Number.isInteger(id) && id >= 0 && id < VCPUS;
+    const base = known ? Number(vm.quad("vcpus", id)) : 0;
     if (base === 0) throw new Refused("ENOENT", "attach");
     return ModelVcpu.attach(vm, eventFds, base);
   }
