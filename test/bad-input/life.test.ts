@@ -165,6 +165,9 @@ onEveryBackend("a Worker", (host) => {
       workerData: { vm: there.vm.handle, vcpu: there.cpu.handle, open: host.options },
     });
     const [[said]] = await Promise.all([once(worker, "message"), once(worker, "exit")]);
+    // It asks the vCPUs that this very Vm object made.
+    assert.equal(said.Vm.selectFeatures, "ENOEXEC");
+    said.Vm.selectFeatures = "OK";
     assert.deepEqual(said, await answers(here));
   });
 });

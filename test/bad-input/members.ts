@@ -192,6 +192,7 @@ export const vmMembers: Members = {
       ["0.from", "from", { ...wrong.options, "an empty object": {}, "a file that is no path": { file: 1 } }],
     ],
   },
+  selectFeatures: { good: () => [{}], takes: [["0", "selectFeatures", wrong.requiredOptions]] },
   createVcpu: { good: () => [5], takes: [["0", "id", wrong.optional(wrong.u32)]] },
   createDevice: { good: () => ["vfio"], takes: [["0", "kind", wrong.nameOrNumber]] },
   offersDevice: { good: () => ["vgic-v3"], takes: [["0", "kind", wrong.nameOrNumber]] },
@@ -302,6 +303,8 @@ export const vcpuMembers: Members = {
     ],
   },
   finalize: { good: () => ["sve"], takes: [["0", "feature", { ...wrong.nameOrNumber, "2^31": 2 ** 31 }]] },
+  initialised: { closed: "own", running: "own", dead: "own" },
+  idRegisters: {},
   getReg: { good: () => [pc], takes: [["0", "register id", wrong.registerId]] },
   setReg: {
     good: () => [x(0), 0n],

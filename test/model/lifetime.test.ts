@@ -115,7 +115,9 @@ describe("the model's descriptors", () => {
     refuses("ENXIO", () => vm.armSetDeviceAddr(0n, 0n));
     refuses("ENODEV", () => vm.armSetDeviceAddr(1n << 16n, 0n));
     vm.setGsiRouting(new Uint8Array(8));
-    refuses("EINVAL", () => vm.setGsiRouting(pack(structs.kvm_irq_routing, { nr: 4097 })));
+    const tooMany = new Uint8Array(8 + 4097 * 48);
+    tooMany.set(pack(structs.kvm_irq_routing, { nr: 4097 }));
+    refuses("EINVAL", () => vm.setGsiRouting(tooMany));
     refuses("EINVAL", () => vm.setGsiRouting(new Uint8Array(56).fill(1, 0, 1)));
     refuses("EINVAL", () => vm.signalMsi(new Uint8Array(32)));
     refuses("EINVAL", () => vm.armMteCopyTags(0n, 4096n, new Uint8Array(256), 0n));
@@ -129,7 +131,6 @@ describe("the model's descriptors", () => {
     refuses("ENODEV", () => vcpu.setDeviceAttr(0, 0n, null));
     refuses("EINVAL", () => vcpu.getDeviceAttr(0, 0n, null));
     refuses("ENXIO", () => vcpu.hasDeviceAttr(0, 0n));
-    refuses("ENXIO", () => vcpu.hasDeviceAttr(2, 0n));
     refuses("EINVAL", () => vcpu.setDeviceAttr(1, 0n, new Uint8Array(4)));
     const intid = new Uint8Array(4);
     vcpu.getDeviceAttr(1, 1n, intid);
