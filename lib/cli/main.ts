@@ -14,6 +14,7 @@ const commands: Record<string, () => Promise<Command>> = {
   run: () => import("./run.js"),
   doctor: () => import("./doctor.js"),
   reg: () => import("./reg.js"),
+  features: () => import("./features.js"),
   capture: () => import("./capture.js"),
 };
 
@@ -22,6 +23,7 @@ const usage = `usage: kvm-arm64 COMMAND …
   run FILE      run a guest program (ELF, Linux Image, flat binary) on KVM or on the model
   doctor        can this machine use KVM, and if not, exactly why
   reg WHAT…     explain register ids, names and values
+  features      what a guest here can have, and what can be taken away
   capture       record this host, for the model to play
 
   --help        this text; kvm-arm64 COMMAND --help tells about a command
