@@ -7,6 +7,7 @@ import { KVM_DEV_TYPE } from "../uapi/constants.js";
 import { letGo } from "./descriptors.js";
 import type { EventFds } from "./eventfd.js";
 import { vgicIts } from "./gic/its.js";
+import { vgicV2 } from "./gic/v2.js";
 import { vgicV3 } from "./gic/v3-attributes.js";
 import type { Host } from "./host/host.js";
 import type { VmState } from "./vm-state.js";
@@ -31,6 +32,7 @@ export interface DeviceKind {
 }
 
 const kinds: ReadonlyMap<number, DeviceKind> = new Map([
+  [KVM_DEV_TYPE.ARM_VGIC_V2, vgicV2],
   [KVM_DEV_TYPE.ARM_VGIC_V3, vgicV3],
   [KVM_DEV_TYPE.ARM_VGIC_ITS, vgicIts],
 ]);

@@ -122,6 +122,8 @@ const table = {
   itsSkipsUnsavable:           [ false,       false,       true        ],
   /** Controls that an ITS does not have are ENXIO to set, too. */
   itsControlsChecked:          [ false,       false,       true        ],
+  /** GICC_DIR is among the registers of a GICv2's CPU interface that userspace can ask for. */
+  deactivateRegisterSaved:     [ false,       false,       true        ],
   /** A signed load from MMIO comes back extended by its sign; before, the extension is undone by a mask. */
   mmioSignExtends:             [ false,       false,       true        ],
 } as const satisfies Record<string, readonly [unknown, unknown, unknown]>;

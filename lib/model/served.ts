@@ -17,7 +17,7 @@ export const served = {
     // Without EL2 it is taken and means nothing.
     Feature.hasEl2E2h0,
   /** Devices of KVM_CREATE_DEVICE: "v2", "v3", "its". */
-  gic: ["v3", "its"] as readonly (keyof Pick<GicHost, "v2" | "v3" | "its">)[],
+  gic: ["v2", "v3", "its"] as readonly (keyof Pick<GicHost, "v2" | "v3" | "its">)[],
   /** KVM_CAP_ARM_MTE. */
   mte: true,
   /** KVM_CAP_STEAL_TIME. */

@@ -1,7 +1,7 @@
 // Stage 2: what a guest's access finds at an intermediate physical address, and what comes of an access that finds
 // nothing, or not enough. Documentation/virt/kvm/api.rst 5 (KVM_EXIT_MMIO, KVM_EXIT_ARM_NISV), 4.35.
 
-import { KVM_EXIT, KVM_MEM, PAGE_BYTES } from "../uapi/constants.js";
+import { KVM_DEV_TYPE, KVM_EXIT, KVM_MEM, PAGE_BYTES } from "../uapi/constants.js";
 import type { ErrnoName } from "../uapi/errno.js";
 import { run } from "../uapi/structs.js";
 import { Ec, Fsc, injectAddressSizeFault } from "./cpu/exceptions.js";
@@ -9,7 +9,9 @@ import { Pstate } from "./cpu/state.js";
 import type { Bus, BusAccess } from "./engine/stop.js";
 import type { EventFds } from "./eventfd.js";
 import { exit, putQuad, putWord } from "./exits.js";
+import { interruptEnded } from "./gic/irqfd.js";
 import { accessIts } from "./gic/its.js";
+import { accessFramesV2 } from "./gic/v2-mmio.js";
 import { accessFrames } from "./gic/v3-mmio.js";
 import { busIsEmpty, storeToBus } from "./kvm/buses.js";
 import { pushDirty } from "./kvm/dirty-ring.js";
@@ -110,6 +112,23 @@ function withoutSyndrome(vcpu: VcpuState, esr: number, ipa: bigint): AbortOutcom
 const accessBytes = (iss: number) => 1 << ((iss >>> 22) & 3);
 const registerOf = (iss: number) => (iss >>> 16) & 31;
 
+/** A load or store (`stored`) in a frame of the in-kernel interrupt controller; null: there is none. */
+function accessGic(
+  vcpu: VcpuState,
+  eventFds: EventFds,
+  ipa: bigint,
+  bytes: number,
+  stored: bigint | null,
+): bigint | null {
+  const { vm } = vcpu;
+  if (vm.get("irqchip") !== KVM_DEV_TYPE.ARM_VGIC_V2) {
+    return accessFrames(vcpu, ipa, bytes, stored) ?? accessIts(vcpu, ipa, bytes, stored);
+  }
+  const accessed = accessFramesV2(vcpu, ipa, bytes, stored);
+  if (typeof accessed?.ended === "number") interruptEnded(vm, eventFds, accessed.ended);
+  return accessed?.value ?? null;
+}
+
 function mmio(vcpu: VcpuState, eventFds: EventFds, esr: number, ipa: bigint): AbortOutcome {
   const bytes = accessBytes(esr);
   const write = (esr & WNR) !== 0;
@@ -117,7 +136,7 @@ function mmio(vcpu: VcpuState, eventFds: EventFds, esr: number, ipa: bigint): Ab
   putWord(vcpu, "mmio.len", bytes);
   vcpu.run.setUint8(run["mmio.is_write"], write ? 1 : 0);
   const stored = write ? BigInt.asUintN(8 * bytes, register(vcpu, registerOf(esr))) : null;
-  const inFrame = accessFrames(vcpu, ipa, bytes, stored) ?? accessIts(vcpu, ipa, bytes, stored);
+  const inFrame = accessGic(vcpu, eventFds, ipa, bytes, stored);
   if (inFrame !== null) {
     if (!write) putData(vcpu.run, inFrame, bytes);
     count(vcpu, "mmio_exit_kernel");

@@ -11,7 +11,7 @@ export interface TodoRow {
 const verbs: readonly TodoRow[] = [
   { what: "mapping of a guest_memfd through another VM than its own", answers: "EINVAL" },
   { what: "KVM_DEV_TYPE_VFIO", answers: "ENODEV" },
-  { what: "vGICv2, vGICv5", answers: "ENODEV, ENXIO: a host that can virtualise a GICv3 only" },
+  { what: "vGICv5", answers: "ENODEV: a host without a GICv5" },
   {
     what: "pointer authentication, MTE, EL2, AArch32",
     answers: "capability 0, EINVAL: a host without it",

@@ -14,6 +14,7 @@ import { gicOf } from "./gic/gic.js";
 import { irqfd, irqfdSignalled } from "./gic/irqfd.js";
 import { signalMsi } from "./gic/its.js";
 import { irqLine } from "./gic/lines.js";
+import { createIrqchip, mostVcpus, setDeviceAddress } from "./gic/v2.js";
 import { createGuestMemfd } from "./guest-memfd.js";
 import { handleOf } from "./handle.js";
 import { copyRing, ioeventfd, registerZone, unregisterZone } from "./kvm/buses.js";
@@ -76,8 +77,8 @@ export class ModelVm implements VmFd {
     const call = "KVM_CREATE_VCPU";
     const vm = this.#open(call);
     return vm.locked(() => {
-      const { maxVcpus } = vm.profile.host;
-      if (id >= maxVcpus || vm.get("vcpuCount") >= maxVcpus) throw new Refused("EINVAL", call);
+      const most = mostVcpus(vm);
+      if (id >= most || vm.get("vcpuCount") >= most) throw new Refused("EINVAL", call);
       if (gicOf(vm)?.get("initialised") === 1) throw new Refused("EBUSY", call);
       if (vm.quad("vcpus", id) !== 0n) throw new Refused("EEXIST", call);
       const base = vm.allocationOffset(vm.allocate(VCPU_BYTES, call));
@@ -183,8 +184,8 @@ export class ModelVm implements VmFd {
   }
 
   createIrqchip(): void {
-    this.#open("KVM_CREATE_IRQCHIP");
-    throw new Refused("ENXIO", "KVM_CREATE_IRQCHIP");
+    const vm = this.#open("KVM_CREATE_IRQCHIP");
+    vm.locked(() => createIrqchip(vm));
   }
 
   irqLine(irq: number, level: number): void {
@@ -218,10 +219,8 @@ export class ModelVm implements VmFd {
     return signalMsi(this.#open("KVM_SIGNAL_MSI"), args);
   }
 
-  armSetDeviceAddr(id: bigint): void {
-    const call = "KVM_ARM_SET_DEVICE_ADDR";
-    this.#open(call);
-    throw new Refused(((id >> 16n) & 0xffffn) === 0n ? "ENXIO" : "ENODEV", call);
+  armSetDeviceAddr(id: bigint, address: bigint): void {
+    setDeviceAddress(this.#open("KVM_ARM_SET_DEVICE_ADDR"), id, address);
   }
 
   armPreferredTarget(init: Uint8Array): void {

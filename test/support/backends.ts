@@ -104,9 +104,13 @@ class TestHost implements Host {
   }
 }
 
-/** Defines a suite once for each backend. The title of each names the backend. */
-export function onEveryBackend(title: string, define: (host: Host) => void): void {
-  for (const name of backendNames()) {
+/**
+ * Defines a suite once for each backend. The title of each names the backend. `played`: the bundled hosts, without their
+ * kernels, that the model plays in place of its own where the suite is about what those lack.
+ */
+export function onEveryBackend(title: string, define: (host: Host) => void, played?: string): void {
+  for (const wanted of backendNames()) {
+    const name = played !== undefined && modelNames.includes(wanted) ? wanted.replace("-", `-${played}-`) : wanted;
     describe(`${title} [${name}]`, () => {
       const host = new TestHost(name);
       afterEach(() => host.closeAll());

@@ -2,6 +2,7 @@
 // virtual CPU interface of a GICv3 (IHI 0069, "Virtual interrupt handling and prioritization"), with the priority bits
 // of the host's. Everything here is to be called inside `vm.gicLocked`.
 
+import { KVM_DEV_TYPE } from "../../uapi/constants.js";
 import type { VcpuState } from "../vcpu-state.js";
 import type { Gic, Ref } from "./gic.js";
 import { FIRST_LPI, Field, type GicVcpuCell, gicVcpuCells, Irq, MOST_INTIDS, PRIVATE } from "./layout.js";
@@ -92,7 +93,9 @@ function preempts(gic: Gic, vcpu: VcpuState, ref: Ref): boolean {
 export function signalled(gic: Gic, vcpu: VcpuState): "irq" | "fiq" | null {
   const ref = highestPending(gic, vcpu);
   if (ref === 0 || !preempts(gic, vcpu, ref)) return null;
-  return groupOf(gic, ref) === 1 ? "irq" : "fiq";
+  // Those of a GICv2 are IRQs too, unless GICC_CTLR.FIQEn says so.
+  const isV2 = vcpu.vm.get("irqchip") === KVM_DEV_TYPE.ARM_VGIC_V2;
+  return groupOf(gic, ref) === 1 || (isV2 && cell(vcpu, "fiqEnable") === 0) ? "irq" : "fiq";
 }
 
 /** Whether something ends the wait of a WFI: an interrupt that the priority mask lets pass, whatever its group. */

@@ -102,7 +102,7 @@ function getAddress({ vm, attr }: Attribute, value: Uint8Array | null): void {
   } else throw new Refused("ENXIO", GET);
 }
 
-function setInterruptCount({ vm }: Attribute, value: Uint8Array | null): void {
+export function setInterruptCount({ vm }: Attribute, value: Uint8Array | null): void {
   const gic = gicOf(vm)!;
   const count = givenWord(value);
   if (count < LEAST_INTIDS || count > TOO_MANY_INTIDS || count % INTIDS_STEP !== 0) throw new Refused("EINVAL", SET);
@@ -228,7 +228,7 @@ export const vgicV3: DeviceKind = {
   offered: ({ gic }) => gic?.v3 === true,
 
   create(vm) {
-    createGic(vm, KVM_DEV_TYPE.ARM_VGIC_V3, VCPUS);
+    createGic(vm, KVM_DEV_TYPE.ARM_VGIC_V3, VCPUS, "KVM_CREATE_DEVICE");
     return 0;
   },
 

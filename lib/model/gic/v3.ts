@@ -13,6 +13,7 @@ import { putCell } from "./cpu-interface.js";
 import { framesAreApart, redistributorBase, UNSET } from "./frames.js";
 import { type Gic, gicOf } from "./gic.js";
 import { Field, GIC_BYTES, gicVcpuCells, Irq, PRIVATE } from "./layout.js";
+import { wrongFramesV2 } from "./v2-frames.js";
 
 /** Interrupts of a GIC whose user does not say how many (VGIC_NR_IRQS_LEGACY). */
 const DEFAULT_INTIDS = 256;
@@ -22,8 +23,7 @@ const SGIS = 16;
 const REVISION = 3;
 
 /** KVM_CREATE_DEVICE of a GICv2 or GICv3. Inside `locked`. */
-export function createGic(vm: VmState, type: number, mostVcpus: number): void {
-  const call = "KVM_CREATE_DEVICE";
+export function createGic(vm: VmState, type: number, mostVcpus: number, call: string): void {
   const vcpus = allVcpus(vm);
   if (vm.get("irqchip") !== 0) throw new Refused("EEXIST", call);
   if (vcpus.some((vcpu) => vcpu.peek("busy") !== Busy.free)) throw new Refused("EBUSY", call);
@@ -87,8 +87,12 @@ export function mapGic(vm: VmState): ErrnoName | null {
   const gic = gicOf(vm);
   if (gic === null || gic.get("mapped") === 1) return null;
   return vm.gicLocked(() => {
-    const wrong = wrongAtFirstRun(gic);
-    if (wrong === null) gic.put("mapped", 1);
-    return wrong;
+    const isV2 = vm.get("irqchip") === KVM_DEV_TYPE.ARM_VGIC_V2;
+    const wrong = isV2 ? wrongFramesV2(gic) : wrongAtFirstRun(gic);
+    if (wrong !== null) return wrong;
+    // A GICv2 need not have been initialised.
+    initialise(gic);
+    gic.put("mapped", 1);
+    return null;
   });
 }

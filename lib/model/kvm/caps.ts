@@ -6,6 +6,7 @@ import { type CapName, caps } from "../../uapi/caps.js";
 import { PAGE_BYTES } from "../../uapi/constants.js";
 import type { ErrnoName } from "../../uapi/errno.js";
 import { hasIts } from "../gic/lpis.js";
+import { mostVcpus } from "../gic/v2.js";
 import { GUEST_MEMFD_FLAGS } from "../guest-memfd.js";
 import type { Host } from "../host/host.js";
 import { SLOTS, VmCap } from "../layout.js";
@@ -40,6 +41,9 @@ const feature = (bit: number) => (host: Host) => (host.features & bit) !== 0;
 /** 7.2 accepts the feature bit on hosts without EL2 for guests too; the capability says the truth. */
 const hasEl2WithoutHost = (host: Host) => feature(Feature.hasEl2)(host) && feature(Feature.hasEl2E2h0)(host);
 
+/** A GICv2 leaves room for fewer. */
+const vcpuLimit: Answer = ({ profile, vm }) => (vm === null ? profile.host.maxVcpus : mostVcpus(vm));
+
 // biome-ignore format: table
 const rows: Partial<Record<CapName, Row>> = {
   USER_MEMORY: always(1), MP_STATE: always(1), SYNC_MMU: always(1), DESTROY_MEMORY_REGION_WORKS: always(1),
@@ -51,11 +55,11 @@ const rows: Partial<Record<CapName, Row>> = {
   COALESCED_PIO: always(1), ARM_IRQ_LINE_LAYOUT_2: always(1), ARM_NISV_TO_USER: always(1),
   ARM_INJECT_EXT_DABT: always(1), HALT_POLL: always(1), PTP_KVM: always(1), BINARY_STATS_FD: always(1),
   SYSTEM_EVENT_DATA: always(1), ARM_SYSTEM_SUSPEND: always(1),
-  MSI_DEVID: always(({ vm }) => (vm !== null && hasIts(vm) ? 1 : 0)),
+  IRQCHIP: always(hosts((h) => h.gic !== null)), MSI_DEVID: always(({ vm }) => (vm !== null && hasIts(vm) ? 1 : 0)),
   COALESCED_MMIO: always(1), NR_MEMSLOTS: always(SLOTS), IRQ_ROUTING: always(4096),
   MANUAL_DIRTY_LOG_PROTECT2: always(3), SET_GUEST_DEBUG2: always(0x3_0003),
-  NR_VCPUS: always(hosts((h) => h.cpus)), MAX_VCPUS: always(hosts((h) => h.maxVcpus)),
-  MAX_VCPU_ID: always(hosts((h) => h.maxVcpus)), ARM_VM_IPA_SIZE: always(hosts((h) => h.ipaBits)),
+  NR_VCPUS: always(hosts((h) => h.cpus)), MAX_VCPUS: always(vcpuLimit),
+  MAX_VCPU_ID: always(vcpuLimit), ARM_VM_IPA_SIZE: always(hosts((h) => h.ipaBits)),
   ARM_INJECT_SERROR_ESR: always(hosts((h) => h.serrorEsr)), ARM_PMU_V3: always(hosts((h) => h.pmu !== null)),
   STEAL_TIME: always(hosts((h) => h.stolenTime)), ARM_SVE: always(hosts((h) => h.vectorLengths !== 0)),
   GUEST_DEBUG_HW_BPS: always(hosts((h) => h.breakpoints)), GUEST_DEBUG_HW_WPS: always(hosts((h) => h.watchpoints)),
