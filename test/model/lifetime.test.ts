@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
+import type { HostChoice } from "../../lib/model/host/choice.js";
 import { openModel } from "../../lib/model/index.js";
 import { todoCaps } from "../../lib/model/kvm/caps.js";
 import { caps } from "../../lib/uapi/caps.js";
 import { pack, structs } from "../../lib/uapi/structs.js";
-import { kernels, Machine, PSCI_0_2, RAM, refuses } from "./machine.js";
+import { bareHost, kernels, Machine, PSCI_0_2, RAM, refuses } from "./machine.js";
 
 describe("the model's descriptors", () => {
   it("are numbers that the VM gives back with its last one: guest_memfds, and eventfds that only ioeventfds hold", () => {
@@ -106,7 +107,7 @@ describe("the model's descriptors", () => {
   });
 
   it("answer what a host without a GIC, a PMU, MTE and EL2 answers", () => {
-    const machine = new Machine();
+    const machine = new Machine(bareHost());
     const { vm } = machine;
     const vcpu = machine.vcpu();
 
@@ -259,6 +260,9 @@ describe("the model's descriptors", () => {
   it("refuse options that do not exist", () => {
     assert.throws(() => openModel({ kernel: "5.10" as never }), RangeError);
     assert.throws(() => openModel({ host: "qemu-min-7.2" }), /^RangeError: model.host .*qemu-max-6.12.*"qemu-min-7.2"/);
+    for (const host of [7, null, "../qemu-max-7.2", { file: null }, {}, []] as unknown as HostChoice[]) {
+      assert.throws(() => openModel({ host }), /^(Type|Range)Error: (model\.)?host/);
+    }
     assert.throws(() => openModel({ impersonate: true }), RangeError);
     assert.throws(() => openModel({ host: "qemu-max-6.12", kernel: "7.2" }), RangeError);
     assert.throws(() => openModel({ memoryBytes: 1 }), RangeError);

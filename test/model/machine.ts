@@ -34,6 +34,13 @@ export function refuses(name: ErrnoName, body: () => unknown): void {
 
 const captures = new URL("../../../lib/model/host/captures/", import.meta.url);
 
+/** A host that can virtualise nothing but a plain vCPU: no GIC, no PMU, no memory tags, no stolen time. */
+export function bareHost(): ModelOptions {
+  const host = JSON.parse(readFileSync(new URL("qemu-cortex-a72-7.2.json", captures), "utf8"));
+  const { STEAL_TIME: _, ...capabilities } = host.capabilities;
+  return { host: { ...host, capabilities, combinations: host.combinations.slice(0, 1), devices: {} } };
+}
+
 /** QEMU's CPU as it was captured, with SVE vectors of up to so many quadwords. */
 export function withSve(maxVq: number): ModelOptions {
   const host = JSON.parse(readFileSync(new URL("qemu-max-7.2.json", captures), "utf8"));
