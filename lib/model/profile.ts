@@ -75,6 +75,8 @@ const table = {
   injectedIlFollowsTrap:       [ true,        true,        false       ],
   /** ESR_EL1 of an injected abort is extended from 32 bits by its sign. */
   injectedEsrSigned:           [ true,        false,       false       ],
+  /** CSSELR_EL1 is loaded into the CPU when a vCPU runs, and has then its four bits. */
+  csselrIsLoaded:              [ true,        false,       false       ],
   /** CCSIDR values are fabricated and can be written; before, they are the hardware's and invariant. */
   ccsidrFabricated:            [ false,       true,        true        ],
   /** Timers, then MIDR, REVIDR and the other invariants are listed before the system registers, not among them. */

@@ -27,6 +27,7 @@ import { shareRing } from "./kvm/buses.js";
 import { selectedCcsidr } from "./kvm/demux-regs.js";
 import { ringIsFull } from "./kvm/dirty-ring.js";
 import { commitAbort } from "./kvm/inject.js";
+import { loadRegisters } from "./kvm/load.js";
 import { pmuMayRun } from "./kvm/pmu-attributes.js";
 import { applyPendingReset } from "./kvm/reset.js";
 import { count, countWait, setBlocking } from "./kvm/stats.js";
@@ -93,6 +94,7 @@ export class Runner {
     const refused = this.#prepare();
     if (refused !== null) return errno(refused);
     this.#gic = gicOf(vcpu.vm);
+    loadRegisters(vcpu);
     if (vcpu.run.getUint32(run.exit_reason, true) === KVM_EXIT.MMIO) completeMmio(vcpu);
     commitAbort(vcpu);
     // A run that ends so has answered the kicks before it, whatever it was that ended it.
@@ -125,11 +127,14 @@ export class Runner {
       if (vm.get("ran") === 0) settleGicFields(vm);
       publishIdRegisters(vcpu);
       if (!pmuMayRun(vcpu)) return false;
+      if (vcpu.feature(Feature.hasEl2) && vm.get("irqchip") === 0) return true;
       vm.put("ran", 1);
       return true;
     });
     this.#engine.idRegistersChanged();
     if (!mayRun) return "EINVAL";
+    // A guest's hypervisor needs the virtual interface of a GIC.
+    if (vcpu.feature(Feature.hasEl2) && vm.get("irqchip") === 0) return "EAGAIN";
     vcpu.put("pmuStart", 1);
     vcpu.put("firstRunDone", 1);
     return null;

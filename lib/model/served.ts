@@ -14,7 +14,7 @@ export const served = {
     Feature.sve |
     Feature.ptrauthAddress |
     Feature.ptrauthGeneric |
-    // Without EL2 it is taken and means nothing.
+    Feature.hasEl2 |
     Feature.hasEl2E2h0,
   /** Devices of KVM_CREATE_DEVICE: "v2", "v3", "its". */
   gic: ["v2", "v3", "its"] as readonly (keyof Pick<GicHost, "v2" | "v3" | "its">)[],

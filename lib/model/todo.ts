@@ -13,8 +13,12 @@ const verbs: readonly TodoRow[] = [
   { what: "KVM_DEV_TYPE_VFIO", answers: "ENODEV" },
   { what: "vGICv5", answers: "ENODEV: a host without a GICv5" },
   {
-    what: "pointer authentication, MTE, EL2, AArch32",
-    answers: "capability 0, EINVAL: a host without it",
+    what: "running guests in AArch32 state or at EL2",
+    answers: "KVM_EXIT_INTERNAL_ERROR that says so; the vCPU's registers and states are the kernel's",
+  },
+  {
+    what: "RES0 and RES1 masks of the EL2 registers, SCTLR_EL1 and SCTLR2_EL1 of a vCPU with EL2 that ran",
+    answers: "all bits are kept",
   },
   { what: "mapping of a shared, writable file", answers: "EOPNOTSUPP" },
   { what: "big-endian guests (SCTLR_EL1.EE)", answers: "data is little-endian; ID_AA64MMFR0_EL1.BigEnd is 0" },

@@ -97,8 +97,9 @@ function preFix(vcpu: VcpuState, name: SysRegName, value: bigint): bigint | Errn
   const host = profile.host.value(name);
   switch (name) {
     case "ID_AA64PFR0_EL1": {
-      const { EL0, EL1, MPAM } = decode(name, value).fields;
+      const { EL0, EL1, EL2, MPAM } = decode(name, value).fields;
       if (switches.pfr0NeedsEl0AndEl1 && (EL0 === 0 || EL1 === 0)) return "EINVAL";
+      if (EL2 === 0 && vcpu.feature(Feature.hasEl2)) return "EINVAL";
       const hosts = switches.mpamFieldsIgnored && MPAM === decode(name, host).fields.MPAM;
       return hosts ? encode(name, { MPAM: 0 }, value) : value;
     }

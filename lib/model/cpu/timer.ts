@@ -81,13 +81,16 @@ export function getTimer(vcpu: VcpuState, name: SysRegName): bigint {
   return (stored & ~ISTATUS) | (reached ? ISTATUS : 0n);
 }
 
+/** What is stored of TIMER_CTL: kernels that compute ISTATUS keep a word. */
+const controlBits = (vcpu: VcpuState) => (vcpu.vm.profile.switches.timerCtlReadsStatus ? 0xffff_ffffn : ~0n) & ~ISTATUS;
+
 /** KVM_SET_ONE_REG: the counter moves for the whole VM. */
 export function setTimer(vcpu: VcpuState, name: SysRegName, value: bigint): void {
   if (isCounter(name)) {
     if (vcpu.vm.get("counterFixed") === 1) return;
     const offset = BigInt.asUintN(64, hostCounter(vcpu.vm) - value);
     Atomics.store(vcpu.vm.quads, offsets[kindOf(name)], offset);
-  } else vcpu.cpu.set(name, name.includes("_CTL_") ? value & ~ISTATUS : value);
+  } else vcpu.cpu.set(name, name.includes("_CTL_") ? value & controlBits(vcpu) : value);
 }
 
 /** INTIDs of the timers: virtual, physical, and those of EL2, virtual and physical. */

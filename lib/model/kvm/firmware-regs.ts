@@ -1,5 +1,6 @@
 // Firmware pseudo-registers and feature bitmaps: Documentation/virt/kvm/arm/fw-pseudo-registers.rst.
 
+import { decode } from "../../arm64/fields.js";
 import { firmwareBitmaps } from "../../arm64/firmware-features.js";
 import type { Kernel } from "../../arm64/sysreg-row.js";
 import type { ErrnoName } from "../../uapi/errno.js";
@@ -14,8 +15,16 @@ const WORKAROUND_2 = 2;
 export const FIRMWARE_COUNT = 4;
 
 /** What the host says to SMCCC_ARCH_WORKAROUND_1, 2 and 3. */
-export const workaround = (vcpu: VcpuState, index: number): bigint =>
-  BigInt(vcpu.vm.profile.host.workarounds[index - 1]!);
+export function workaround(vcpu: VcpuState, index: number): bigint {
+  const { host } = vcpu.vm.profile;
+  // SSBS takes the place of firmware; a guest that is not shown it is told that it needs neither.
+  const hidden =
+    index === WORKAROUND_2 && hasSsbs(host.value("ID_AA64PFR1_EL1")) && !hasSsbs(vcpu.idRegister("ID_AA64PFR1_EL1"));
+  return BigInt(hidden ? NOT_REQUIRED_2 : host.workarounds[index - 1]!);
+}
+
+const NOT_REQUIRED_2 = 3;
+const hasSsbs = (pfr1: bigint): boolean => decode("ID_AA64PFR1_EL1", pfr1).fields.SSBS !== 0;
 const LEVEL = 0xfn;
 const ENABLED = 0x10n;
 const AVAILABLE = 2n;
@@ -46,7 +55,7 @@ export function setFirmware(vcpu: VcpuState, { index, bytes }: RegisterId, value
   if ((wanted & ~(LEVEL | ENABLED)) !== 0n) return "EINVAL";
   if ((wanted & ENABLED) !== 0n && level !== AVAILABLE) return "EINVAL";
   // Levels are not those of the register before 4.19: not available and unknown are 0, available and not required 3.
-  return (level > 1n ? 3n : 0n) > host ? "EINVAL" : null;
+  return level > 3n || (level > 1n ? 3n : 0n) > host ? "EINVAL" : null;
 }
 
 function setPsciVersion(vcpu: VcpuState, wanted: bigint): ErrnoName | null {
