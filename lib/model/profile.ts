@@ -109,6 +109,8 @@ const table = {
   pmuSetsCounters:             [ false,       false,       true        ],
   /** The newest PMU version that a VM is offered (ID_AA64DFR0_EL1.PMUVer). */
   newestPmuVer:                [ 5,           6,           6           ],
+  /** The INTIDs of timers are the VM's: a new vCPU has them, and they are settled when the first vCPU runs. */
+  timerIntidsVmWide:           [ false,       true,        true        ],
   /** SMC is a conduit of hypercalls as HVC is; before, it is NOT_SUPPORTED whatever it asks. */
   smcIsConduit:                [ false,       true,        true        ],
   /** INIT sets CVAL of the timers to 0. */

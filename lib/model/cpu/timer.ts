@@ -3,7 +3,7 @@
 
 import { type SysRegName, sysRegIndex } from "../../arm64/sysregs.js";
 import { vmCells } from "../layout.js";
-import type { VcpuState } from "../vcpu-state.js";
+import { allVcpus, type VcpuState } from "../vcpu-state.js";
 import type { VmState } from "../vm-state.js";
 
 /** Ticks a second of the monotonic clock. */
@@ -97,8 +97,22 @@ export function setTimer(vcpu: VcpuState, name: SysRegName, value: bigint): void
 const INTIDS = [27, 30, 28, 26] as const;
 
 /** The interrupt of a timer, by its attribute. */
-export const timerIntid = (vm: VmState, attr: number): number => vm.get("timerIntids", attr) || INTIDS[attr]!;
-export const setTimerIntid = (vm: VmState, attr: number, intid: number): void => vm.put("timerIntids", intid, attr);
+export function timerIntid(vcpu: VcpuState, attr: number): number {
+  const said = vcpu.vm.profile.switches.timerIntidsVmWide
+    ? vcpu.vm.get("timerIntids", attr)
+    : vcpu.get("timerIntids", attr);
+  return said || INTIDS[attr]!;
+}
+
+/** Sets it for every vCPU; before 6.12, for those that there are. */
+export function setTimerIntid(vm: VmState, attr: number, intid: number): void {
+  if (vm.profile.switches.timerIntidsVmWide) vm.put("timerIntids", intid, attr);
+  else for (const vcpu of allVcpus(vm)) vcpu.put("timerIntids", intid, attr);
+}
+
+/** Whether the interrupts of the timers are settled. */
+export const timersAreOwned = (vcpu: VcpuState): boolean =>
+  vcpu.vm.profile.switches.timerIntidsVmWide ? vcpu.vm.get("timersOwned") === 1 : vcpu.get("timersOwned") === 1;
 
 /** The lines that the timers drive: bits of device_irq_level. */
 export function timerLevels(vcpu: VcpuState): bigint {

@@ -98,10 +98,14 @@ const TIMERS = [0, 1] as const;
 
 /** The first run of a vCPU: its timers own their lines. False: two have the same. */
 export function ownTimerLines(vcpu: VcpuState): boolean {
-  return gicOf(vcpu.vm) === null || TIMERS.every((timer) => ownLine(vcpu, timerIntid(vcpu.vm, timer)));
+  if (gicOf(vcpu.vm) === null || vcpu.get("timersOwned") === 1) return true;
+  if (!TIMERS.every((timer) => ownLine(vcpu, timerIntid(vcpu, timer)))) return false;
+  vcpu.put("timersOwned", 1);
+  vcpu.vm.put("timersOwned", 1);
+  return true;
 }
 
 /** The lines of the timers follow bits of device_irq_level. */
 export function setTimerLines(vcpu: VcpuState, levels: bigint): void {
-  for (const timer of TIMERS) setOwnedLine(vcpu, timerIntid(vcpu.vm, timer), ((levels >> BigInt(timer)) & 1n) === 1n);
+  for (const timer of TIMERS) setOwnedLine(vcpu, timerIntid(vcpu, timer), ((levels >> BigInt(timer)) & 1n) === 1n);
 }

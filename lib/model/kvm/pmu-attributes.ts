@@ -82,6 +82,7 @@ function initialise(vcpu: VcpuState): ErrnoName | null {
   if (irqchip !== null) {
     if (!irqchip.initialised) return "ENODEV";
     if (vcpu.get("pmuIrq") === 0) return "ENXIO";
+    if (vcpu.get("pmuIrq") >= irqchip.intids) return "EINVAL";
     const refused = irqchip.own(vcpu, vcpu.get("pmuIrq"));
     if (refused !== null) return refused;
   }
