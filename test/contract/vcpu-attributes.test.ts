@@ -2,11 +2,12 @@
 
 import assert from "node:assert/strict";
 import { pc, sysReg, x } from "../../lib/arm64/registers.js";
+import type { Device } from "../../lib/device.js";
 import { KVM_ARM_VCPU_GROUP as GROUP } from "../../lib/uapi/constants.js";
 import { pack, structs } from "../../lib/uapi/structs.js";
 import { hvc } from "../support/assemble.js";
-import { needs, needsDevice, onEveryBackend } from "../support/backends.js";
-import { makeGicGuest } from "../support/gic.js";
+import { needs, needsDevice, onEveryBackend, onHost } from "../support/backends.js";
+import { initialiseGic, makeGicGuest } from "../support/gic.js";
 import { finish, makeGuest, RAM, runToFinish } from "../support/guest.js";
 import { answer, assertRefused } from "../support/refusal.js";
 
@@ -166,5 +167,81 @@ onEveryBackend("vCPU attributes", (host) => {
       answer(() => cpu.getAttr(GROUP.PVTIME, 0n, 64)),
       there ? "OK" : "ENXIO",
     );
+  });
+});
+
+onEveryBackend("vCPU attributes with a GIC", (host) => {
+  const withGic = (context: Mocha.Context, vcpus = 1) => {
+    needsDevice(context, host, "vgic-v3");
+    return makeGuest(host, [], {
+      vcpus,
+      features: ["psci-0.2", "pmu-v3"],
+      prepare: (vm) => host.keep(vm.createDevice("vgic-v3")),
+    });
+  };
+
+  it("the PMU's interrupt is a PPI that all vCPUs share, or an SPI that none shares", function () {
+    needs(this, host, "ARM_PMU_V3");
+    const [first, second] = withGic(this, 2).cpus;
+    assertRefused("EFAULT", () => first?.setAttr(GROUP.PMU_V3, PMU_IRQ));
+    for (const intid of [0, 15, 1020, 4096, -1]) {
+      assertRefused("EINVAL", () => first?.setAttr(GROUP.PMU_V3, PMU_IRQ, intid));
+    }
+    first?.setAttr(GROUP.PMU_V3, PMU_IRQ, 23);
+    assertRefused("EINVAL", () => second?.setAttr(GROUP.PMU_V3, PMU_IRQ, 24));
+    second?.setAttr(GROUP.PMU_V3, PMU_IRQ, 40);
+    assertRefused("EINVAL", () => second?.setAttr(GROUP.PMU_V3, PMU_IRQ, 40));
+  });
+
+  it("a vCPU without its PMU initialised does not run, and does when it is", function () {
+    needs(this, host, "ARM_PMU_V3");
+    needsDevice(this, host, "vgic-v3");
+    const made: { gic?: Device } = {};
+    const { cpu } = makeGuest(host, [], {
+      features: ["psci-0.2", "pmu-v3"],
+      prepare: (vm) => {
+        made.gic = host.keep(vm.createDevice("vgic-v3"));
+      },
+    });
+    initialiseGic(made.gic as Device);
+    cpu.immediateExit = true;
+    assertRefused("EINVAL", () => cpu.runSync());
+    assertRefused("ENXIO", () => cpu.setAttr(GROUP.PMU_V3, PMU_INIT));
+    cpu.setAttr(GROUP.PMU_V3, PMU_IRQ, 23);
+    cpu.setAttr(GROUP.PMU_V3, PMU_INIT);
+    assert.equal(cpu.runSync().reason, "interrupted");
+  });
+
+  it("a timer's interrupt stays after the first run: for all vCPUs, on 6.1 for those that ran", function () {
+    needsDevice(this, host, "vgic-v3");
+    const { cpus } = makeGicGuest(host, { vcpus: 2 });
+    const [first, second] = cpus;
+    if (first !== undefined) first.immediateExit = true;
+    first?.runSync();
+    const said = cpus.map((cpu) => answer(() => cpu.setAttr(GROUP.TIMER, VTIMER, 20)));
+    const perVcpu = onHost(host, { "6.1": true, "6.12": false, "7.2": false });
+    assert.deepEqual(said, ["EBUSY", perVcpu ? "OK" : "EBUSY"]);
+    assert.equal(second?.getAttr(GROUP.TIMER, VTIMER, 32), perVcpu ? 20 : 27);
+  });
+});
+
+onEveryBackend("stolen time", (host) => {
+  it("grows and never shrinks, from 0 when the guest asks where it is", async function () {
+    needs(this, host, "STEAL_TIME");
+    const { cpu, ram } = makeGuest(host, [hvc(0), ...finish], { features: ["psci-0.2"] });
+    const record = new DataView(ram.bytes.buffer, ram.bytes.byteOffset + 0x1000, 64);
+    record.setUint32(0, 7, true);
+    cpu.setAttr(GROUP.PVTIME, 0n, RAM + 0x1000n);
+    cpu.setReg(x(0), 0xc500_0021n);
+    cpu.setReg(pc, RAM);
+    await runToFinish(cpu);
+    assert.deepEqual([record.getUint32(0, true), record.getUint32(4, true)], [0, 0]);
+    const before = record.getBigUint64(8, true);
+    cpu.setReg(x(0), 0xc500_0020n);
+    cpu.setReg(x(1), 0xc500_0021n);
+    cpu.setReg(pc, RAM);
+    await runToFinish(cpu);
+    assert.equal(cpu.getReg(x(0)), 0n);
+    assert.ok(record.getBigUint64(8, true) >= before);
   });
 });
