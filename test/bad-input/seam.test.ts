@@ -134,7 +134,7 @@ for (const kernel of kernels) {
       const closed = one.vm.map({ kind: "anonymous", bytes: 4096 });
       closed.close();
       closed.close();
-      assert.equal(outcome(set(closed)), "RangeError");
+      assert.equal(outcome(set(closed)), "EBADF");
     });
 
     it("handles that were made up, or of another kind, are refused", () => {
