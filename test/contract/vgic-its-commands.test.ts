@@ -6,7 +6,7 @@ import { pc, sysReg, x } from "../../lib/arm64/registers.js";
 import { KVM_ARM_VGIC_GROUP as GROUP } from "../../lib/uapi/constants.js";
 import { daifClear, mov64, movz, mrs, msr, spin, store } from "../support/assemble.js";
 import { needsDevice, onEveryBackend, onHost } from "../support/backends.js";
-import { finish, loadWords, RAM, runToFinish } from "../support/guest.js";
+import { DEVICE, finish, loadWords, RAM, runToFinish, runToMmio, untilRunning } from "../support/guest.js";
 import {
   COLLECTIONS,
   commands,
@@ -353,6 +353,50 @@ onEveryBackend("the commands of an ITS", (host) => {
   });
 });
 
+onEveryBackend("an ITS", (host) => {
+  beforeEach(function () {
+    needsDevice(this, host, "vgic-its");
+  });
+
+  it("while a vCPU runs is EBUSY, before its place and its registers are looked at", async () => {
+    const its = new ItsGuest(host, { code: [spin] });
+    const { vm, cpu } = its.guest;
+    const other = host.keep(vm.createDevice("vgic-its"));
+    const run = cpu.run();
+    await untilRunning(cpu);
+    const said = [
+      () => its.save(),
+      () => its.reset(),
+      () => its.its.setAttr(GROUP.CTRL, 99n),
+      () => its.read(0n),
+      () => its.read(0x10n),
+      () => other.getAttr(GROUP.ITS_REGS, 0n, 64),
+      () => its.read(0x84n),
+      () => its.its.setAttr(GROUP.ITS_REGS, 0n),
+      () => its.its.setAttr(GROUP.CTRL, 0n),
+      () => other.setAttr(GROUP.ADDR, 4n, ITS + 0x10_0000n),
+    ].map(answer);
+    cpu.kick();
+    await run;
+    assert.deepEqual(said, [...Array(6).fill("EBUSY"), "EINVAL", "EFAULT", "OK", "OK"]);
+  });
+
+  it("for which the bus has no room is ENOSPC: it has its place and its registers, and no message reaches it", () => {
+    const its = new ItsGuest(host);
+    const { vm } = its.guest;
+    const zone = (n: number) => () => vm.addCoalescedMmio({ at: 0x1_0000_0000n + BigInt(n) * 0x1000n, bytes: 0x1000 });
+    let zones = 0;
+    while (zones < 1000 && answer(zone(zones)) === "OK") zones++;
+    const other = host.keep(vm.createDevice("vgic-its"));
+    const at = ITS + 0x10_0000n;
+    assertRefused("ENOSPC", () => other.setAttr(GROUP.ADDR, 4n, at));
+    // The others are a redistributor and the first ITS.
+    assert.deepEqual([zones, other.getAttr(GROUP.ADDR, 4n, 64)], [998, at]);
+    assert.equal(other.getAttr(GROUP.ITS_REGS, 0n, 64), QUIESCENT);
+    assertRefused("EINVAL", () => vm.signalMsi({ address: at, data: 0, deviceId: 0 }));
+  });
+});
+
 onEveryBackend("the saved tables of an ITS", (host) => {
   beforeEach(function () {
     needsDevice(this, host, "vgic-its");
@@ -481,6 +525,16 @@ onEveryBackend("the saved tables of an ITS", (host) => {
     assert.equal(its.message(8193, 0), true);
   });
 
+  it("dirty the pages that they are in", () => {
+    const its = new ItsGuest(host);
+    const table = 0x6000_0000n;
+    const memory = its.guest.vm.addMemory({ at: table, bytes: 0x4000, logDirty: true });
+    its.send(mapc(0, 0), mapd(1, table + 0x2000n, 4), mapti(1, 0, 8192, 0));
+    memory.dirtyLog();
+    its.save();
+    assert.deepEqual([...memory.dirtyPages()], [2]);
+  });
+
   it("need memory that can be written", () => {
     const its = new ItsGuest(host);
     its.guest.vm.addMemory({ at: 0x6000_0000n, bytes: 65536, readonly: true });
@@ -564,6 +618,30 @@ onEveryBackend("LPIs in a guest", (host) => {
       its.guest.cpu.setReg(pc, RAM);
       assert.equal(await taken(its), 8192n);
     }
+  });
+
+  it("come once each, however many wait", async () => {
+    const its = setUp();
+    const { cpu, ram } = its.guest;
+    const count = 64;
+    loadWords(ram, 0x800 + 0x280, [
+      mrs(0, [3, 0, 12, 12, 0]), // mrs x0, icc_iar1_el1
+      msr([3, 0, 12, 12, 1], 0), // msr icc_eoir1_el1, x0
+      ...mov64(28, DEVICE),
+      store(4, 0, 28),
+      0xd69f03e0, // eret
+    ]);
+    its.send(mapd(6, FREE + 0x1000n, 10));
+    for (let n = 0; n < count; n++) {
+      its.configure(9000 + n, ENABLED);
+      its.send(mapti(6, n, 9000 + n, 0));
+    }
+    for (let n = 0; n < count; n++) its.message(6, n);
+    const taken = new Set<number>();
+    for (let n = 0; n < count; n++)
+      taken.add(new DataView((await runToMmio(cpu)).data.slice().buffer).getUint32(0, true));
+    assert.equal(taken.size, count);
+    assert.equal(Math.min(...taken), 9000);
   });
 
   it("of higher priority come first", async () => {

@@ -26,6 +26,8 @@ export const Its = {
   creadr: 11,
   devices: 12,
   collections: 13,
+  /** 1: the guest and messages reach its frames. */
+  onBus: 14,
 } as const;
 
 export const ItsDevice = {

@@ -10,6 +10,7 @@ import {
 } from "../../uapi/constants.js";
 import type { ErrnoName } from "../../uapi/errno.js";
 import type { Attribute, DeviceKind } from "../device.js";
+import { addDevice, Bus, Kind } from "../kvm/io-bus.js";
 import { Busy } from "../layout.js";
 import { allVcpus, type VcpuState } from "../vcpu-state.js";
 import type { VmState } from "../vm-state.js";
@@ -65,8 +66,13 @@ function setPlace({ vm, device: its, attr }: Attribute, value: Uint8Array | null
   const refused = itsLocked(vm, null, (context) => {
     if (baseOf(context, its) !== UNSET) return "EEXIST";
     const wrong = wrongPlace(vm, base);
-    if (wrong === null) context.nodes.putQuad(its, Its.base, base);
-    return wrong;
+    if (wrong !== null) return wrong;
+    context.nodes.putQuad(its, Its.base, base);
+    const frame = { bus: Bus.mmio, kind: Kind.frame, address: base, bytes: Number(FRAME_BYTES) };
+    // A bus that is full leaves it where it can not be reached.
+    addDevice(vm, { ...frame, datamatch: undefined, fd: -1 }, SET);
+    context.nodes.put(its, Its.onBus, 1);
+    return null;
   });
   if (refused !== null) throw new Refused(refused, SET);
 }
@@ -112,8 +118,8 @@ function reach<T>(
 ): T {
   const register = registerOf(attr, call);
   const said = itsLocked(vm, null, (context) => {
-    if (baseOf(context, its) === UNSET || register === undefined) return "ENXIO";
     if (someVcpuIsBusy(vm)) return "EBUSY";
+    if (baseOf(context, its) === UNSET || register === undefined) return "ENXIO";
     return body(context, register, offsetOf(attr) - register.offset);
   });
   if (typeof said === "string") throw new Refused(said as ErrnoName, call);
@@ -166,7 +172,8 @@ export const vgicIts: DeviceKind = {
 function itsAt(context: ItsContext, address: bigint): NodeRef {
   for (const its of allIts(context)) {
     const base = baseOf(context, its);
-    if (base !== UNSET && address >= base && address < base + FRAME_BYTES) return its;
+    const inside = address >= base && address < base + FRAME_BYTES;
+    if (inside && context.nodes.get(its, Its.onBus) === 1) return its;
   }
   return 0;
 }

@@ -2,13 +2,16 @@
 // something else is found, or not, by that order: so it is kept.
 
 import { Refused } from "../../errors.js";
+import { framesOnBus } from "../gic/frames.js";
+import { gicOf } from "../gic/gic.js";
 import { BUS_DEVICES, IO_DEVICES, vmCells } from "../layout.js";
 import type { VmState } from "../vm-state.js";
 
 /** Stores of arm64 guests reach the first only. */
 export const Bus = { mmio: 0, pio: 1, ccw: 2 } as const;
 export type BusNumber = (typeof Bus)[keyof typeof Bus];
-export const Kind = { zone: 0, ioevent: 1 } as const;
+/** A frame is one of an ITS: who handles its accesses does not look here. */
+export const Kind = { zone: 0, ioevent: 1, frame: 2 } as const;
 
 export interface Device {
   readonly bus: BusNumber;
@@ -58,7 +61,9 @@ function compare(one: Range, other: Range): number {
 export function addDevice(vm: VmState, device: Device, call: string): void {
   const count = vm.get("ioDeviceCount");
   const others = devicesOf(vm, device.bus);
-  if (others.filter((other) => other.device.kind !== Kind.ioevent).length >= BUS_DEVICES || count === IO_DEVICES) {
+  const gic = device.bus === Bus.mmio ? gicOf(vm) : null;
+  const full = BUS_DEVICES - (gic === null ? 0 : framesOnBus(gic));
+  if (others.filter((other) => other.device.kind !== Kind.ioevent).length >= full || count === IO_DEVICES) {
     throw new Refused("ENOSPC", call);
   }
   const at = others.find((other) => compare(other.device, device) > 0)?.row ?? count;
