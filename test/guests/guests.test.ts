@@ -53,7 +53,8 @@ describe("guest programs under qemu-system-aarch64", () => {
   for (const guest of guests) {
     it(`${fileName(guest)} prints the same on QEMU's CPU`, async function () {
       this.timeout(60_000);
-      const args = `-M virt -cpu max -smp ${guest.cpus} -m 128 -display none -nodefaults -serial stdio -kernel`.split(
+      const board = guest.gicv3 === true ? "virt,gic-version=3" : "virt";
+      const args = `-M ${board} -cpu max -smp ${guest.cpus} -m 128 -display none -nodefaults -serial stdio -kernel`.split(
         " ",
       );
       const options = { encoding: "latin1", timeout: 50_000 } as const;

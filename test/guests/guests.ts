@@ -15,6 +15,8 @@ export interface Guest {
   readonly defines?: readonly string[];
   readonly format: "elf" | "flat" | "image";
   readonly cpus: number;
+  /** The machine has a GICv3: distributor at 0x08000000, redistributors from 0x080a0000. */
+  readonly gicv3?: true;
   /** What the machine ends with when all is well. */
   readonly status: number;
   /** Name of the file in test/guests/programs that has the console output. */
@@ -53,6 +55,7 @@ export const guests: readonly Guest[] = [
   program("psci-services",                8_400,     { cpus: 2 }),
   program("mmio-sign-extension",          5_500,     { until: { kernel: "6.12", status: 5, stdout: "mmio-sign-extension.6.12.stdout" } }),
   program("timer-counter",                230_000),
+  program("gicv3",                        35_000,    { cpus: 2, gicv3: true }),
   program("smp-counter",                  160_000,   { cpus: 4 }),
   program("smp-counter-lse",              160_000,   { cpus: 4, march: "armv8.1-a", sources: smp, stdout: "smp-counter.stdout" }),
   program("smp-counter-armv8.5",          160_000,   { cpus: 4, march: "armv8.5-a", defines: ["NEEDS_LRCPC2"], sources: smp, stdout: "smp-counter.stdout" }),

@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { Machine, type Outcome, Pl011, Pl031, parseProgram, RAM_AT } from "../../lib/vmm/index.js";
 import { skip } from "../skip.js";
-import { type Host, onEveryBackend } from "../support/backends.js";
+import { type Host, needsDevice, onEveryBackend } from "../support/backends.js";
+import { initialiseGic } from "../support/gic.js";
 import { expected, fileName, type Guest, guestFile, guests } from "./guests.js";
 
 const RAM_BYTES = 4 << 20;
@@ -13,6 +14,7 @@ async function runGuest(host: Host, guest: Guest): Promise<{ outcome: Outcome; s
   const sent: number[] = [];
   const devices = [new Pl011((byte) => sent.push(byte)), new Pl031()];
   const machine = host.keep(new Machine(host.kvm, { memoryBytes: RAM_BYTES, cpus: guest.cpus, devices }));
+  if (guest.gicv3 === true) initialiseGic(host.keep(machine.vm.createDevice("vgic-v3")));
   machine.load(parseProgram(readFileSync(guestFile(guest)), { at: RAM_AT, bytes: RAM_BYTES }));
   const outcome = await machine.run();
   return { outcome, stdout: Buffer.from(sent).toString("latin1") };
@@ -22,6 +24,7 @@ onEveryBackend("guest programs", (host) => {
   for (const guest of guests) {
     it(`${fileName(guest)} prints what it should and ends with its status`, async function () {
       this.timeout(60_000);
+      if (guest.gicv3 === true) needsDevice(this, host, "vgic-v3");
       const { outcome, stdout } = await runGuest(host, guest);
       if (outcome.event === "off" && outcome.status === NEEDS_WHAT_THE_CPU_LACKS) skip(this, stdout.trim());
 
