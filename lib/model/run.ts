@@ -17,7 +17,7 @@ import { counter, isTimerRegister, nextTimer, timerLevels } from "./cpu/timer.js
 import { type Environment, Evaluator } from "./engine/evaluator.js";
 import type { EventFds } from "./eventfd.js";
 import { exit, lacksInstruction, putWord, systemEvent } from "./exits.js";
-import { wakes } from "./gic/cpu-interface.js";
+import { clampBinaryPoints, wakes } from "./gic/cpu-interface.js";
 import { type Gic, gicOf } from "./gic/gic.js";
 import { readGicRegister, writeGicRegister } from "./gic/guest-registers.js";
 import { interruptEnded } from "./gic/irqfd.js";
@@ -105,6 +105,7 @@ export class Runner {
     vcpu.put("pstateHigh", 0);
     shareRing(vcpu.vm);
     tellStolenTime(vcpu, this.#bus);
+    if (this.#gic !== null) clampBinaryPoints(vcpu);
     const result = yield* this.#loop();
     shareRing(vcpu.vm);
     if (this.#gic === null) vcpu.run.setBigUint64(run["s.regs.device_irq_level"], lineLevels(vcpu), true);

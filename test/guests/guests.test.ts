@@ -54,9 +54,8 @@ describe("guest programs under qemu-system-aarch64", () => {
     it(`${fileName(guest)} prints the same on QEMU's CPU`, async function () {
       this.timeout(60_000);
       const board = guest.gicv3 === true ? "virt,gic-version=3" : "virt";
-      const args = `-M ${board} -cpu max -smp ${guest.cpus} -m 128 -display none -nodefaults -serial stdio -kernel`.split(
-        " ",
-      );
+      const args =
+        `-M ${board} -cpu max -smp ${guest.cpus} -m 128 -display none -nodefaults -serial stdio -kernel`.split(" ");
       const options = { encoding: "latin1", timeout: 50_000 } as const;
       const run = await promisify(execFile)("qemu-system-aarch64", [...args, guestFile(guest)], options).catch(
         (error: NodeJS.ErrnoException) => error,

@@ -22,6 +22,16 @@ export const putCell = (vcpu: VcpuState, name: GicVcpuCell, value: number): void
 const preemptionBits = (vcpu: VcpuState): number => vcpu.vm.profile.host.gic?.priorityBits ?? 5;
 export const leastBpr = (vcpu: VcpuState, group: Group): number => 7 - preemptionBits(vcpu) + group;
 
+/** The CPU makes of binary points that it has not the least that it has: when the guest is about to run. */
+export function clampBinaryPoints(vcpu: VcpuState): void {
+  putCell(vcpu, "bpr0", Math.max(cell(vcpu, "bpr0"), leastBpr(vcpu, 0)));
+  putCell(vcpu, "bpr1", Math.max(cell(vcpu, "bpr1"), leastBpr(vcpu, 1)));
+}
+
+/** ICC_BPR1_EL1: one more than ICC_BPR0_EL1 where that is common to both groups. */
+export const binaryPoint1 = (vcpu: VcpuState): number =>
+  cell(vcpu, "cbpr") === 1 ? Math.min(7, cell(vcpu, "bpr0") + 1) : cell(vcpu, "bpr1");
+
 const groupOf = (gic: Gic, ref: Ref): Group => (gic.has(ref, Irq.group1) ? 1 : 0);
 const priorityOf = (gic: Gic, ref: Ref): number => gic.read(ref, Field.priority);
 

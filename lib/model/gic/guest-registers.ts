@@ -6,6 +6,7 @@ import type { VcpuState } from "../vcpu-state.js";
 import {
   acknowledge,
   activePriorities,
+  binaryPoint1,
   cell,
   deactivateInterrupt,
   type Ended,
@@ -49,13 +50,8 @@ const priorityMask: Register = {
 
 function binaryPoint(group: Group): Register {
   const name = group === 0 ? "bpr0" : "bpr1";
-  const least = (vcpu: VcpuState) => Math.max(cell(vcpu, name), leastBpr(vcpu, group));
   return {
-    // With CBPR, that of group 1 is one more than that of group 0, and writes are ignored.
-    read: (_, vcpu) =>
-      group === 1 && cell(vcpu, "cbpr") === 1
-        ? Math.min(7, Math.max(cell(vcpu, "bpr0"), leastBpr(vcpu, 0)) + 1)
-        : least(vcpu),
+    read: (_, vcpu) => (group === 0 ? cell(vcpu, "bpr0") : binaryPoint1(vcpu)),
     write: sets((vcpu, value) => {
       if (group === 0 || cell(vcpu, "cbpr") === 0) putCell(vcpu, name, Math.max(value & 7, leastBpr(vcpu, group)));
     }),

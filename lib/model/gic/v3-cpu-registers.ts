@@ -6,7 +6,7 @@ import { packEncoding, type SysRegName, sysRegByName } from "../../arm64/sysregs
 import type { ErrnoName } from "../../uapi/errno.js";
 import type { GicHost } from "../host/host.js";
 import type { VcpuState } from "../vcpu-state.js";
-import { activePriorities, cell, type Group, putActivePriorities, putCell } from "./cpu-interface.js";
+import { activePriorities, binaryPoint1, cell, type Group, putActivePriorities, putCell } from "./cpu-interface.js";
 import type { GicVcpuCell } from "./layout.js";
 
 interface Row {
@@ -38,6 +38,15 @@ const active = (group: Group, n: number): Row => ({
     return null;
   },
 });
+
+/** ICC_BPR1_EL1 is writable where it is not that of group 0. */
+const commonOrOwnPoint: Row = {
+  get: (vcpu) => BigInt(binaryPoint1(vcpu)),
+  set(vcpu, value) {
+    if (cell(vcpu, "cbpr") === 0) putCell(vcpu, "bpr1", Number(value & 7n));
+    return null;
+  },
+};
 
 /** ICC_CTLR_EL1: CBPR, EOImode; PRIbits 10:8, IDbits 13:11, SEIS, A3V. */
 const control: Row = {
@@ -79,7 +88,7 @@ const idOf = (name: SysRegName) => packEncoding(sysRegByName(name).encoding);
 const rows: ReadonlyMap<number, Row> = new Map<number, Row>([
   [idOf("ICC_PMR_EL1"), bits("pmr", 0xffn)],
   [idOf("ICC_BPR0_EL1"), bits("bpr0", 7n)],
-  [idOf("ICC_BPR1_EL1"), bits("bpr1", 7n)],
+  [idOf("ICC_BPR1_EL1"), commonOrOwnPoint],
   [idOf("ICC_IGRPEN0_EL1"), bits("group0", 1n)],
   [idOf("ICC_IGRPEN1_EL1"), bits("group1", 1n)],
   [idOf("ICC_CTLR_EL1"), control],
