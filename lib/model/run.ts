@@ -34,7 +34,7 @@ import { count, countWait, setBlocking } from "./kvm/stats.js";
 import { vcpuCells } from "./layout.js";
 import { completeMmio, guestAbort, SlotBus, skipInstruction } from "./stage2.js";
 import { Feature } from "./vcpu-features.js";
-import { allVcpus, type VcpuState } from "./vcpu-state.js";
+import { allVcpus, flushAll, type VcpuState } from "./vcpu-state.js";
 
 /** Why a run yields. "sleep": until the vCPU's wake word differs from `seen`, for at most `milliseconds`. */
 export type Pause =
@@ -401,6 +401,7 @@ function environmentOf(vcpu: VcpuState, eventFds: EventFds, pmu: Pmu): Environme
       // The slice ends when the timer fires next.
       vcpu.cpu.kick();
     },
+    invalidateOthers: () => flushAll(vm),
     sendEvent() {
       for (const other of allVcpus(vcpu.vm)) {
         other.cpu.setEventRegister(1);

@@ -42,6 +42,7 @@ const program = (name: string, instructions: number, more: Partial<Guest> = {}):
 });
 
 const smp = [...runtime, "programs/smp-counter.c"];
+const translation = [...runtime, "programs/stage-1-translation.c"];
 const workload = [...runtime, "programs/workload.c", "programs/workload-hash.c", "programs/workload-parts.c"];
 const hello = [...runtime, "programs/hello.c"];
 
@@ -59,6 +60,9 @@ export const guests: readonly Guest[] = [
   program("smp-counter",                  160_000,   { cpus: 4 }),
   program("smp-counter-lse",              160_000,   { cpus: 4, march: "armv8.1-a", sources: smp, stdout: "smp-counter.stdout" }),
   program("smp-counter-armv8.5",          160_000,   { cpus: 4, march: "armv8.5-a", defines: ["NEEDS_LRCPC2"], sources: smp, stdout: "smp-counter.stdout" }),
+  program("stage-1-translation",          40_000,    { defines: ["GRANULE=12"] }),
+  program("stage-1-translation-16k",      40_000,    { defines: ["GRANULE=14", "NEEDS_PAN"], sources: translation }),
+  program("stage-1-translation-64k",      40_000,    { defines: ["GRANULE=16"], sources: translation }),
   program("workload",                     9_580_000, { sources: workload }),
   program("workload-crc",                 9_490_000, { sources: workload, march: "armv8.1-a", stdout: "workload.stdout" }),
 ];

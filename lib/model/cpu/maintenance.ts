@@ -2,6 +2,7 @@
 
 import { packEncoding } from "../../arm64/sysregs.js";
 import type { Feature } from "../a64/features.js";
+import type { Access } from "./stage1.js";
 
 export interface Maintenance {
   readonly name: string;
@@ -9,11 +10,20 @@ export interface Maintenance {
   readonly el0?: "UCI" | "DZE" | "EnRCTX" | undefined;
   readonly needs: readonly Feature[];
   /**
-   * Caches and TLBs are not modelled, so most do nothing; those by address still have to find their page ("byAddress"),
-   * DC ZVA zeroes, AT translates.
+   * Caches are not modelled, so most do nothing; those by address still have to find their page ("byAddress"), DC ZVA
+   * zeroes. Every TLBI invalidates all that is remembered, on all CPUs.
    */
-  readonly effect: "nothing" | "zero" | "byAddress" | "translate";
+  readonly effect: "nothing" | "zero" | "byAddress" | "invalidate" | AddressTranslation;
 }
+
+/** AT: for which access. `pan`: PSTATE.PAN counts. */
+export type AddressTranslation = Access;
+
+const at = (kind: "read" | "write", who: "EL1" | "EL0" | "EL1 with PAN"): AddressTranslation => ({
+  kind,
+  unprivileged: who === "EL0",
+  pan: who === "EL1 with PAN",
+});
 
 type Row = [
   name: string,
@@ -42,12 +52,12 @@ const rows: readonly Row[] = [
   ["DC CVAP",        3, 7, 12, 1, "byAddress", "UCI", "DPB"],
   ["DC CVADP",       3, 7, 13, 1, "byAddress", "UCI", "DPB2"],
   ["DC CIVAC",       3, 7, 14, 1, "byAddress", "UCI"],
-  ["AT S1E1R",       0, 7,  8, 0, "translate"],
-  ["AT S1E1W",       0, 7,  8, 1, "translate"],
-  ["AT S1E0R",       0, 7,  8, 2, "translate"],
-  ["AT S1E0W",       0, 7,  8, 3, "translate"],
-  ["AT S1E1RP",      0, 7,  9, 0, "translate", undefined, "PAN2"],
-  ["AT S1E1WP",      0, 7,  9, 1, "translate", undefined, "PAN2"],
+  ["AT S1E1R",       0, 7,  8, 0, at("read", "EL1")],
+  ["AT S1E1W",       0, 7,  8, 1, at("write", "EL1")],
+  ["AT S1E0R",       0, 7,  8, 2, at("read", "EL0")],
+  ["AT S1E0W",       0, 7,  8, 3, at("write", "EL0")],
+  ["AT S1E1RP",      0, 7,  9, 0, at("read", "EL1 with PAN"), undefined, "PAN2"],
+  ["AT S1E1WP",      0, 7,  9, 1, at("write", "EL1 with PAN"), undefined, "PAN2"],
   ["CFP RCTX",       3, 7,  3, 4, "nothing", "EnRCTX", "SPECRES"],
   ["DVP RCTX",       3, 7,  3, 5, "nothing", "EnRCTX", "SPECRES"],
   ["CPP RCTX",       3, 7,  3, 7, "nothing", "EnRCTX", "SPECRES"],
@@ -77,8 +87,8 @@ function tlbiRange(suffix: string, crn: number, crm: number, needs: Feature): Ro
 
 function tlbiRow(name: string, crn: number, crm: number, op2: number, needs: Feature | undefined): Row {
   return needs === undefined
-    ? [name, 0, crn, crm, op2, "nothing"]
-    : [name, 0, crn, crm, op2, "nothing", undefined, needs];
+    ? [name, 0, crn, crm, op2, "invalidate"]
+    : [name, 0, crn, crm, op2, "invalidate", undefined, needs];
 }
 
 /** All of them, by op0:op1:CRn:CRm:op2 in 16 bits. */

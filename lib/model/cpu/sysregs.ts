@@ -6,14 +6,14 @@ import { packEncoding, type SysRegName, sysRegIndexByEncoding, sysRegs, unpackEn
 import type { PstateField } from "../a64/machine.js";
 import type { Environment } from "../engine/stop.js";
 import { Ec, interruptStatus, syndrome } from "./exceptions.js";
-import { maintenanceOperation } from "./maintenance.js";
+import { type Maintenance, maintenanceOperation } from "./maintenance.js";
 import { type CpuState, cells, Pstate } from "./state.js";
 
 /** The value read (0n after a write), "undefined", or ESR_EL1 of the exception instead. */
 export type SystemOutcome = bigint | number | "undefined";
 
 /** What a SYS instruction does besides being allowed. */
-export type MaintenanceOutcome = "nothing" | "zero" | "byAddress" | "translate" | "undefined" | number;
+export type MaintenanceOutcome = Maintenance["effect"] | "undefined" | number;
 
 // Bits of SCTLR_EL1 that rule EL0.
 const SA = 1n << 3n;

@@ -15,7 +15,9 @@ import {
   takeSynchronous,
 } from "../cpu/exceptions.js";
 import { type GuestDebug, stepSyndrome } from "../cpu/guest-debug.js";
+import type { AddressTranslation } from "../cpu/maintenance.js";
 import { debugEnabled, stepAfterReturn } from "../cpu/self-debug.js";
+import type { Access } from "../cpu/stage1.js";
 import { Attention, type CpuState, cells, Pstate } from "../cpu/state.js";
 import { type SystemOutcome, SystemRegisters } from "../cpu/sysregs.js";
 import { AtomicMemory } from "./atomic-memory.js";
@@ -34,6 +36,8 @@ const PC = cells.pc * 2;
 const MODE = cells.flags * 2;
 const NZCV = cells.flags * 2 + 1;
 const ATTENTION = cells.attention * 2;
+/** The bits of PSTATE that memory accesses depend on. */
+const MEMORY_MODE = Pstate.EL | Pstate.PAN;
 const SCTLR = cells.sysregs + sysRegIndex("SCTLR_EL1");
 
 /** Registers whose writes change what self-hosted debug does. */
@@ -93,6 +97,7 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean, Cell>
   /** Forgets what was asked of `environment.promises`: the ID registers have changed. */
   idRegistersChanged(): void {
     this.decoded.clear();
+    this.memory.idRegistersChanged();
     this.ends.implemented = this.pstateBits();
   }
 
@@ -190,6 +195,7 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean, Cell>
       ends.left--;
       ends.executed++;
       const lo = w[PC]!;
+      if ((w[MODE]! & MEMORY_MODE) !== memory.mode) memory.modeChanged(w[MODE]!);
       if ((lo & 3) !== 0) ends.misalignedPc();
       if (ends.breaks) ends.checkBreakpoints();
       const word = memory.fetch(PC);
@@ -227,6 +233,7 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean, Cell>
     if ((attention & Attention.flush) !== 0) {
       Atomics.and(this.w, ATTENTION, ~Attention.flush);
       this.memory.busChanged();
+      this.memory.flush();
     }
     if ((attention & Attention.kick) !== 0 && this.state.takeKick()) return { kind: "kicked" };
     takePendingInterrupt(this.state, this.ends.implemented);
@@ -437,7 +444,15 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean, Cell>
     if (typeof outcome === "number") this.ends.raise(outcome, null);
     if (outcome === "zero") this.memory.zero(value, this.registers.zeroBlockBytes);
     else if (outcome === "byAddress") this.memory.maintain(value);
-    else if (outcome === "translate") this.state.set("PAR_EL1", this.memory.translate(value));
+    else if (outcome === "invalidate") {
+      this.memory.flush();
+      this.environment.invalidateOthers?.();
+    } else if (typeof outcome === "object")
+      this.state.set("PAR_EL1", this.memory.translate(value, this.accessOf(outcome)));
+  }
+  /** AT S1E1RP and WP look at PSTATE.PAN; the others do not. */
+  private accessOf({ kind, unprivileged, pan }: AddressTranslation): Access {
+    return { kind, unprivileged, pan: pan && (this.w[MODE]! & Pstate.PAN) !== 0 };
   }
   systemRead(_id: number, _rt: number): Cell {
     this.ends.raise(syndrome(Ec.unknown, 0), null);

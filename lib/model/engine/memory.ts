@@ -1,14 +1,26 @@
-// The evaluator's guest memory, stage 1 off: a virtual address is the intermediate physical address.
+// The evaluator's guest memory: virtual addresses to bytes of the shared memory, by way of stage 1 and the bus.
+//
+// What stage 1 says of a page is remembered for each kind of access, and forgotten with every TLBI and whenever a
+// register of the translation regime changes.
 //
 // What must be aligned (DDI 0487 B2, "Alignment support"): exclusives, acquire and release, atomics, always; everything
-// when SCTLR_EL1.A is set; and everything while stage 1 is off, since then all data is Device memory, unless the
-// environment says that it does as QEMU before 9.0 does. FEAT_LSE2 changes nothing for Device memory. All of it is
-// decided in `mustAlign`.
+// when SCTLR_EL1.A is set; and everything in Device memory, which all data is while stage 1 is off, unless the environment
+// says that it does as QEMU before 9.0 does. FEAT_LSE2 is not there.
 
-import { ISS_BITS, ORDERED, READ_WRITE } from "../a64/access.js";
+import { sysRegIndex } from "../../arm64/sysregs.js";
+import { ISS_BITS, ORDERED, READ_WRITE, UNPRIVILEGED } from "../a64/access.js";
 import type { AccessBytes } from "../a64/machine.js";
 import { Fsc } from "../cpu/exceptions.js";
-import type { CpuState } from "../cpu/state.js";
+import {
+  type Access,
+  isDevice,
+  type Regime,
+  regimeOf,
+  type Tables,
+  type Translation,
+  translateStage1,
+} from "../cpu/stage1.js";
+import { type CpuState, cells, Pstate } from "../cpu/state.js";
 import type { Bus } from "./stop.js";
 import type { Cell, Wide } from "./wide.js";
 
@@ -18,10 +30,15 @@ const PAGE = -4096;
 const NO_PAGE = 1;
 /** ISS.CM, in the description of an access. */
 const CACHE_MAINTENANCE = 1 << 8;
-const SCTLR_M = 1;
+/** ISS.S1PTW. */
+const S1PTW = 1 << 7;
+const WNR = 1 << 6;
 /** EE and E0E. */
 const SCTLR_ENDIAN = (1 << 25) | (1 << 24);
 const SCTLR_A = 2;
+/** MAIR_EL1: Normal, neither inner nor outer cacheable. */
+const NON_CACHEABLE = 0x44;
+const MODE = cells.flags * 2;
 
 /** Who settles what goes wrong; none of them returns. */
 export interface Faults {
@@ -36,19 +53,44 @@ export interface Faults {
   watched(address: bigint): boolean;
 }
 
-/** Pages that answer without asking the bus: tags (low and high word of the address) and where the bytes are. */
+/** The registers that translation depends on, by cell: when one changes, all that is remembered goes. */
+const CONTROLS = (["SCTLR_EL1", "TCR_EL1", "TTBR0_EL1", "TTBR1_EL1", "MAIR_EL1"] as const).map(
+  (name) => cells.sysregs + sysRegIndex(name),
+);
+
+/** Pages that answer without asking: tags (low and high word of the virtual address) and where the bytes are. */
 class PageCache {
   readonly tags = new Int32Array(ENTRIES * 2).fill(NO_PAGE);
   readonly at = new Float64Array(ENTRIES);
+  /** 1: Device memory. */
+  readonly device = new Uint8Array(ENTRIES);
+  constructor(readonly access: Access) {}
   clear(): void {
     this.tags.fill(NO_PAGE);
   }
 }
 
+/** The pages of one way to access memory. */
+interface Context {
+  readonly reads: PageCache;
+  readonly writes: PageCache;
+  readonly fetches: PageCache;
+}
+
+function context(unprivileged: boolean, pan: boolean): Context {
+  const cache = (kind: Access["kind"]) => new PageCache({ kind, unprivileged, pan: pan && kind !== "fetch" });
+  return { reads: cache("read"), writes: cache("write"), fetches: cache("fetch") };
+}
+
 export class GuestMemory {
-  private readonly reads = new PageCache();
-  private readonly writes = new PageCache();
-  private readonly fetches = new PageCache();
+  private readonly user = context(true, false);
+  private readonly kernel = context(false, false);
+  private readonly kernelWithPan = context(false, true);
+  private reads = this.kernel.reads;
+  private writes = this.kernel.writes;
+  private fetches = this.kernel.fetches;
+  /** The bits of PSTATE that the context depends on, as they were when it was chosen. */
+  mode = -1;
   private readonly w: Int32Array;
   private readonly q: BigUint64Array;
   private buffer: ArrayBufferLike;
@@ -58,10 +100,24 @@ export class GuestMemory {
   m32!: Int32Array;
   m64!: BigUint64Array;
   private generation: number;
-  /** log2 of the first address beyond ID_AA64MMFR0_EL1.PARange. */
-  private physicalBits = 48n;
+  private readonly controls = new BigUint64Array(CONTROLS.length);
+  private regime!: Regime;
   private sctlr = 0;
   private topByteIgnored = 0;
+  private readonly tables: Tables = {
+    read: (ipa) => {
+      const at = this.bus.page(ipa & ~4095n, "read");
+      if (at < 0) return at;
+      this.busChangedDuringLookup();
+      return Atomics.load(this.m64, (at + Number(ipa & 4095n)) / 8);
+    },
+    update: (ipa, before, after) => {
+      const at = this.bus.page(ipa & ~4095n, "write");
+      if (at < 0) return at;
+      this.busChangedDuringLookup();
+      return Atomics.compareExchange(this.m64, (at + Number(ipa & 4095n)) / 8, before, after) === before;
+    },
+  };
 
   constructor(
     private readonly state: CpuState,
@@ -75,23 +131,42 @@ export class GuestMemory {
     this.generation = bus.generation;
     this.buffer = state.memory.buffer;
     this.views();
+    this.idRegistersChanged();
   }
 
-  /** Reads again what translation depends on: called when `run` begins and after the guest changed such a register. */
+  /** Looks again at what translation depends on: called when `run` begins and after the guest wrote a register. */
   controlChanged(): void {
-    const parange = Number(this.state.get("ID_AA64MMFR0_EL1") & 15n);
-    this.physicalBits = BigInt([32, 36, 40, 42, 44, 48, 52, 56][parange] ?? 48);
-    const sctlr = Number(this.state.get("SCTLR_EL1") & 0xffff_ffffn);
-    const tcr = this.state.get("TCR_EL1");
-    const topByteIgnored = Number((tcr >> 37n) & 3n);
-    if (sctlr !== this.sctlr || topByteIgnored !== this.topByteIgnored) this.flush();
-    this.sctlr = sctlr;
-    this.topByteIgnored = topByteIgnored;
+    const { controls, q } = this;
+    if (CONTROLS.every((cell, n) => q[cell] === controls[n])) return;
+    for (const [n, cell] of CONTROLS.entries()) controls[n] = q[cell]!;
+    this.idRegistersChanged();
+  }
+
+  /** The same after the ID registers changed. */
+  idRegistersChanged(): void {
+    this.regime = regimeOf(this.state);
+    this.sctlr = Number(this.state.get("SCTLR_EL1") & 0xffff_ffffn);
+    this.topByteIgnored = Number((this.regime.tcr >> 37n) & 3n);
+    this.flush();
+  }
+
+  /** PSTATE.EL or PAN changed. */
+  modeChanged(mode: number): void {
+    this.mode = mode & (Pstate.EL | Pstate.PAN);
+    const { reads, writes, fetches } =
+      (mode & Pstate.EL) === 0 ? this.user : (mode & Pstate.PAN) === 0 ? this.kernel : this.kernelWithPan;
+    this.reads = reads;
+    this.writes = writes;
+    this.fetches = fetches;
+  }
+
+  /** LDTR and STTR access as EL0 does, unless PSTATE.UAO says otherwise. */
+  private asUser(access: number): boolean {
+    return (access & UNPRIVILEGED) !== 0 && (this.w[MODE]! & Pstate.UAO) === 0;
   }
 
   /** What the guest has turned on in SCTLR_EL1 and this memory has not got, or null. */
   get lacks(): string | null {
-    if ((this.sctlr & SCTLR_M) !== 0) return "stage 1 address translation (SCTLR_EL1.M)";
     return (this.sctlr & SCTLR_ENDIAN) !== 0 ? "big-endian data (SCTLR_EL1.EE, E0E)" : null;
   }
 
@@ -103,10 +178,13 @@ export class GuestMemory {
     this.flush();
   }
 
+  /** Forgets all translations: TLBI. */
   flush(): void {
-    this.reads.clear();
-    this.writes.clear();
-    this.fetches.clear();
+    for (const { reads, writes, fetches } of [this.user, this.kernel, this.kernelWithPan]) {
+      reads.clear();
+      writes.clear();
+      fetches.clear();
+    }
   }
 
   private views(): void {
@@ -132,9 +210,10 @@ export class GuestMemory {
     const lo = this.w[address]!;
     const hi = this.w[address + 1]!;
     const i = ((lo >>> 12) & (ENTRIES - 1)) << 1;
-    const { tags, at } = this.reads;
+    const cache = this.asUser(access) ? this.user.reads : this.reads;
+    const { tags, at } = cache;
     if (tags[i] !== (lo & PAGE) || tags[i + 1] !== hi || (lo & (bytes - 1)) !== 0) {
-      if (this.prepareRead(lo, hi, bytes, access)) return this.loadBytes(lo, hi, bytes);
+      if (this.prepare(cache, lo, hi, bytes, access)) return this.loadBytes(cache, lo, hi, bytes);
     }
     const offset = at[i >> 1]! + (lo & 4095);
     if (bytes === 8) {
@@ -150,10 +229,11 @@ export class GuestMemory {
     const lo = this.w[address]!;
     const hi = this.w[address + 1]!;
     const i = ((lo >>> 12) & (ENTRIES - 1)) << 1;
-    const { tags, at } = this.writes;
+    const cache = this.asUser(access) ? this.user.writes : this.writes;
+    const { tags, at } = cache;
     if (tags[i] !== (lo & PAGE) || tags[i + 1] !== hi || (lo & (bytes - 1)) !== 0) {
-      if (this.prepareWrite(lo, hi, bytes, access)) {
-        this.storeBytes(lo, hi, bytes, value);
+      if (this.prepare(cache, lo, hi, bytes, access)) {
+        this.storeBytes(cache, lo, hi, bytes, value);
         return;
       }
     }
@@ -167,8 +247,8 @@ export class GuestMemory {
   storePair(bytes: 4 | 8, address: Cell, first: Cell, second: Cell, access: number): void {
     const next = this.wide.add(address, this.wide.words(bytes, 0));
     // Both places are known to be writable before either is written.
-    this.prepareWrite(this.w[address]!, this.w[address + 1]!, bytes, access);
-    this.prepareWrite(this.w[next]!, this.w[next + 1]!, bytes, access);
+    this.prepare(this.writes, this.w[address]!, this.w[address + 1]!, bytes, access);
+    this.prepare(this.writes, this.w[next]!, this.w[next + 1]!, bytes, access);
     this.store(bytes, address, first, access);
     this.store(bytes, next, second, access);
   }
@@ -176,10 +256,11 @@ export class GuestMemory {
   /** DC ZVA: `bytes` is the block size, `address` anywhere in the block. */
   zero(address: Cell, bytes: number): void {
     const start = this.wide.and(address, this.wide.immediate(-bytes));
+    const lo = this.w[start]!;
+    this.prepare(this.writes, lo, this.w[start + 1]!, bytes, 0);
     // DC ZVA to Device memory is an alignment fault; its FAR is the address that was given.
-    if (this.mustAlignDevice()) this.alignmentFault(this.w[address]!, this.w[address + 1]!, 0, true);
-    this.prepareWrite(this.w[start]!, this.w[start + 1]!, bytes, 0);
-    const offset = this.offset(this.writes, this.w[start]!);
+    if (this.deviceFaults(this.writes, lo)) this.alignmentFault(this.w[address]!, this.w[address + 1]!, 0, true);
+    const offset = this.offset(this.writes, lo);
     this.m8.fill(0, offset, offset + bytes);
   }
 
@@ -187,16 +268,15 @@ export class GuestMemory {
   prepareQuad(address: Cell, access: number, mode: "read" | "write"): void {
     const lo = this.w[address]!;
     const hi = this.w[address + 1]!;
-    if (mode === "read") this.prepareRead(lo, hi, 16, access);
-    else this.prepareWrite(lo, hi, 16, access);
+    this.prepare(mode === "read" ? this.reads : this.writes, lo, hi, 16, access);
   }
 
   /** Offset of an aligned access that reads, writes or does both; it may fault. */
   locate(address: Cell, bytes: number, access: number, mode: "read" | "write" | "both"): number {
     const lo = this.w[address]!;
     const hi = this.w[address + 1]!;
-    if (mode !== "write") this.prepareRead(lo, hi, bytes, access | ORDERED);
-    if (mode !== "read") this.prepareWrite(lo, hi, bytes, access | ORDERED);
+    if (mode !== "write") this.prepare(this.reads, lo, hi, bytes, access | ORDERED);
+    if (mode !== "read") this.prepare(this.writes, lo, hi, bytes, access | ORDERED);
     return this.offset(mode === "read" ? this.reads : this.writes, lo);
   }
 
@@ -208,60 +288,69 @@ export class GuestMemory {
   // The slow paths. Each leaves the page of the first byte in the cache (unless it is watched or out of line) and tells
   // whether the access must go byte by byte.
 
-  private prepareRead(lo: number, hi: number, bytes: number, access: number): boolean {
-    return this.prepare(this.reads, lo, hi, bytes, access, false);
-  }
-
-  private prepareWrite(lo: number, hi: number, bytes: number, access: number): boolean {
-    return this.prepare(this.writes, lo, hi, bytes, access, true);
-  }
-
-  private prepare(cache: PageCache, lo: number, hi: number, bytes: number, access: number, write: boolean): boolean {
+  private prepare(cache: PageCache, lo: number, hi: number, bytes: number, access: number): boolean {
+    const write = cache.access.kind === "write";
     const unaligned = (lo & (bytes - 1)) !== 0;
     if (unaligned && this.mustAlign(access)) this.alignmentFault(lo, hi, access, write);
-    this.dataPage(cache, lo, hi, bytes, access, write);
+    this.dataPage(cache, lo, hi, bytes, access);
+    if (unaligned && this.deviceFaults(cache, lo)) this.alignmentFault(lo, hi, access, write);
     const last = (lo & 4095) + bytes > 4096;
     if (last) {
       const next = ((((lo & PAGE) >>> 0) + 4096) % 0x1_0000_0000) | 0;
-      this.dataPage(cache, next, next === 0 ? (hi + 1) | 0 : hi, 1, access, write);
+      this.dataPage(cache, next, next === 0 ? (hi + 1) | 0 : hi, 1, access);
     }
     return unaligned;
   }
 
   private mustAlign(access: number): boolean {
-    return (access & ORDERED) !== 0 || (this.sctlr & SCTLR_A) !== 0 || this.mustAlignDevice();
+    return (access & ORDERED) !== 0 || (this.sctlr & SCTLR_A) !== 0;
   }
 
-  private mustAlignDevice(): boolean {
-    return this.unalignedDevice === "fault";
+  /** The page of this address, which is in the cache, is Device memory and such memory must be aligned. */
+  private deviceFaults(cache: PageCache, lo: number): boolean {
+    const device = cache.device[(lo >>> 12) & (ENTRIES - 1)] === 1;
+    return device && (this.regime.enabled || this.unalignedDevice === "fault");
   }
 
-  private dataPage(cache: PageCache, lo: number, hi: number, bytes: number, access: number, write: boolean): void {
+  private dataPage(cache: PageCache, lo: number, hi: number, bytes: number, access: number): void {
     const i = ((lo >>> 12) & (ENTRIES - 1)) << 1;
     if (cache.tags[i] === (lo & PAGE) && cache.tags[i + 1] === hi) return;
     const address = join(lo, hi);
+    const write = cache.access.kind === "write";
     const watched = this.faults.watched(address);
     if (watched) this.faults.watch(address, bytes, write);
-    const ipa = this.physical(address);
     // WnR of an atomic is 0 where its read would have faulted, too.
-    const iss = (access & (ISS_BITS | CACHE_MAINTENANCE)) | (write && (access & READ_WRITE) === 0 ? 1 << 6 : 0);
-    if (ipa === null) this.faults.stage1Data(address, Fsc.addressSize0, iss & (1 << 6));
-    const at = this.bus.page(ipa & ~4095n, write ? "write" : "read");
     const maintenance = (access & CACHE_MAINTENANCE) !== 0;
-    if (at < 0) this.faults.stage2Data(address, ipa, -at, write || maintenance ? iss | (1 << 6) : iss);
+    const direction = maintenance || (write && (access & READ_WRITE) === 0) ? WNR : 0;
+    const translation = this.stage1(cache.access, address, (access & CACHE_MAINTENANCE) | direction);
+    const ipa = translation.address;
+    const at = this.bus.page(ipa & ~4095n, write ? "write" : "read");
+    if (at < 0) {
+      this.faults.stage2Data(address, ipa, -at, (access & (ISS_BITS | CACHE_MAINTENANCE)) | direction);
+    }
     this.busChangedDuringLookup();
     // A watched page must be asked for again.
     cache.tags[i] = watched ? NO_PAGE : lo & PAGE;
     cache.tags[i + 1] = hi;
     cache.at[i >> 1] = at;
+    cache.device[i >> 1] = isDevice(translation.attributes) ? 1 : 0;
+  }
+
+  /** Stage 1 of a data access; a fault ends the instruction. `iss`: CM and WnR. */
+  private stage1(access: Access, address: bigint, iss: number): Translation {
+    const found = translateStage1(this.regime, this.tables, address, access);
+    if (found.kind === "page") return found;
+    if (found.kind === "fault") this.faults.stage1Data(address, found.fsc, iss);
+    this.faults.stage2Data(address, found.ipa, found.fsc, S1PTW | (found.write ? WNR : 0));
   }
 
   private fetchPage(lo: number, hi: number): void {
     const address = join(lo, hi);
-    const ipa = this.physical(address);
-    if (ipa === null) this.faults.stage1Fetch(address, Fsc.addressSize0);
-    const at = this.bus.page(ipa & ~4095n, "fetch");
-    if (at < 0) this.faults.stage2Fetch(address, ipa, -at);
+    const found = translateStage1(this.regime, this.tables, address, this.fetches.access);
+    if (found.kind === "fault") this.faults.stage1Fetch(address, found.fsc);
+    if (found.kind === "walk") this.faults.stage2Fetch(address, found.ipa, S1PTW | found.fsc);
+    const at = this.bus.page(found.address & ~4095n, "fetch");
+    if (at < 0) this.faults.stage2Fetch(address, found.address, -at);
     this.busChangedDuringLookup();
     const i = ((lo >>> 12) & (ENTRIES - 1)) << 1;
     this.fetches.tags[i] = lo & PAGE;
@@ -273,17 +362,24 @@ export class GuestMemory {
     if (this.buffer !== this.state.memory.buffer) this.views();
   }
 
-  /** Cache maintenance by address: finds the page, as hardware must; a fault of stage 2 has ISS.CM and WnR set. */
+  /** Cache maintenance by address: finds the page, as hardware must; a fault has ISS.CM and WnR set. */
   maintain(address: Cell): void {
-    this.dataPage(this.reads, this.w[address]!, this.w[address + 1]!, 1, CACHE_MAINTENANCE, false);
+    this.dataPage(this.reads, this.w[address]!, this.w[address + 1]!, 1, CACHE_MAINTENANCE);
   }
 
-  /** AT: PAR_EL1 of a translation with stage 1 off (Device-nGnRnE, Outer Shareable). */
-  translate(address: Cell): bigint {
-    const physical = this.physical(this.q[address >> 1]!);
-    // F = 1, FST = address size fault at level 0, bit 11 is RES1.
-    if (physical === null) return (1n << 11n) | 1n;
-    return (physical & 0x000f_ffff_ffff_f000n) | (1n << 11n) | (0b10n << 7n);
+  /** AT: PAR_EL1 of a translation for an access of this kind. */
+  translate(address: Cell, access: Access): bigint {
+    const found = translateStage1(this.regime, this.tables, this.q[address >> 1]!, access);
+    // F = 1; bit 11 is RES1.
+    if (found.kind === "fault") return (1n << 11n) | (BigInt(found.fsc) << 1n) | 1n;
+    if (found.kind === "walk") {
+      this.faults.stage2Data(this.q[address >> 1]!, found.ipa, found.fsc, S1PTW | CACHE_MAINTENANCE);
+    }
+    const { attributes, shareability } = found;
+    // Device memory and what is not cached at all are Outer Shareable.
+    const shown = isDevice(attributes) || attributes === NON_CACHEABLE ? 2 : shareability;
+    const page = found.address & 0x000f_ffff_ffff_f000n;
+    return (BigInt(attributes) << 56n) | page | (1n << 11n) | (BigInt(shown) << 7n);
   }
 
   /** Drops pages that came into the cache before there was a watchpoint on them. */
@@ -291,13 +387,7 @@ export class GuestMemory {
     if (watching) this.flush();
   }
 
-  /** AArch64.TranslateAddress with stage 1 off; null: beyond the physical address size. */
-  private physical(address: bigint): bigint | null {
-    const untagged = this.withoutTag(address);
-    return untagged >> this.physicalBits === 0n ? untagged : null;
-  }
-
-  /** AArch64.BranchAddr, and the same for data: TCR_EL1.TBI0 and TBI1 count even while stage 1 is off. */
+  /** AArch64.BranchAddr: TCR_EL1.TBI0 and TBI1 count even while stage 1 is off. */
   withoutTag(address: bigint): bigint {
     const high = Number((address >> 55n) & 1n);
     if (((this.topByteIgnored >> high) & 1) === 0) return address;
@@ -310,29 +400,29 @@ export class GuestMemory {
     this.faults.stage1Data(join(lo, hi), Fsc.alignment, wnr);
   }
 
-  private loadBytes(lo: number, hi: number, bytes: number): Cell {
+  private loadBytes(cache: PageCache, lo: number, hi: number, bytes: number): Cell {
     let low = 0;
     let high = 0;
     for (let n = 0; n < bytes; n++) {
-      const byte = this.m8[this.byteAt(this.reads, lo, hi, n, false)]!;
+      const byte = this.m8[this.byteAt(cache, lo, hi, n)]!;
       if (n < 4) low |= byte << (n * 8);
       else high |= byte << (n * 8 - 32);
     }
     return this.wide.words(low, high);
   }
 
-  private storeBytes(lo: number, hi: number, bytes: number, value: Cell): void {
+  private storeBytes(cache: PageCache, lo: number, hi: number, bytes: number, value: Cell): void {
     for (let n = 0; n < bytes; n++) {
       const byte = n < 4 ? this.w[value]! >>> (n * 8) : this.w[value + 1]! >>> (n * 8 - 32);
-      this.m8[this.byteAt(this.writes, lo, hi, n, true)] = byte;
+      this.m8[this.byteAt(cache, lo, hi, n)] = byte;
     }
   }
 
   // Two pages may share a cache entry: the page is looked up again where it has changed.
-  private byteAt(cache: PageCache, lo: number, hi: number, n: number, write: boolean): number {
+  private byteAt(cache: PageCache, lo: number, hi: number, n: number): number {
     const at = (lo + n) | 0;
     const carried = at >>> 0 < lo >>> 0 ? (hi + 1) | 0 : hi;
-    this.dataPage(cache, at, carried, 1, 0, write);
+    this.dataPage(cache, at, carried, 1, 0);
     return this.offset(cache, at);
   }
 }

@@ -58,6 +58,8 @@ export interface Environment {
   writeRegister?(name: string, value: bigint): boolean | "undefined";
   /** Called after the guest wrote a register whose cell has effects outside the CPU (timers, PMU). */
   registerWritten?(name: string): void;
+  /** A TLBI: what other CPUs of the VM remember of translations goes, too. */
+  invalidateOthers?(): void;
   /** SEV: sets the event register of every CPU of the VM. Without it, only this CPU's. */
   sendEvent?(): void;
   /**

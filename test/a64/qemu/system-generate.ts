@@ -164,7 +164,7 @@ const kinds: readonly Kind[] = [
     const el = random.pick([EL0, EL1H]);
     const c = draft(random, el);
     const ids = [...maintenanceOperations].filter(
-      ([, { effect, needs }]) => effect !== "translate" && !needs.includes("XS"),
+      ([, { effect, needs }]) => typeof effect !== "object" && !needs.includes("XS"),
     );
     const [id] = random.pick(ids);
     const rt = random.below(31);
