@@ -87,6 +87,8 @@ const table = {
   initResetsMpidr:             [ true,        false,       false       ],
   /** KVM_IRQ_LINE names a vCPU by its place in the order of creation, not by its id. */
   irqLineByPlace:              [ true,        false,       false       ],
+  /** The end of a level is noticed (resampled) only if the guest left and came back between taking and ending it. */
+  endNeedsExit:                [ false,       false,       true        ],
   /** KVM_IRQ_LINE of shared and private interrupts looks first whether the GIC is initialised. */
   irqLineNeedsGicFirst:        [ false,       false,       true        ],
   /** An eventfd can be the irqfd of one VM only. */

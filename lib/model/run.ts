@@ -200,7 +200,7 @@ export class Runner {
   #settle(gic: Gic): void {
     const vcpu = this.#vcpu;
     this.#driveLines();
-    vcpu.vm.gicLocked(() => gic.settle(vcpu));
+    vcpu.vm.gicLocked(() => gic.passExit(vcpu));
   }
 
   /** With a GIC, timers and PMU are interrupts. */

@@ -128,6 +128,7 @@ export function acknowledge(gic: Gic, vcpu: VcpuState, group: Group): number {
   const ref = highestPending(gic, vcpu);
   if (ref === 0 || groupOf(gic, ref) !== group || !preempts(gic, vcpu, ref)) return SPURIOUS;
   gic.change(ref, Irq.active, true);
+  gic.change(ref, Irq.entered, false);
   // The level of a level-sensitive interrupt, set or not by a write, lasts until the guest has done with it.
   if (!gic.has(ref, Irq.level)) gic.change(ref, Irq.latch, false);
   const bit = (priorityOf(gic, ref) & preemptionMask(vcpu, group)) >> (8 - preemptionBits(vcpu));
@@ -185,5 +186,6 @@ function deactivate(gic: Gic, ref: Ref): Ended {
   if (!gic.has(ref, Irq.level)) return null;
   gic.change(ref, Irq.latch, false);
   const intid = gic.read(ref, Field.intid);
-  return intid >= PRIVATE && intid < MOST_INTIDS ? intid : null;
+  const noticed = gic.has(ref, Irq.entered) || !gic.vm.profile.switches.endNeedsExit;
+  return noticed && intid >= PRIVATE && intid < MOST_INTIDS ? intid : null;
 }

@@ -146,7 +146,13 @@ export class Gic {
     if (owner !== 0) this.signal(this.vcpus[owner - 1]!);
   }
 
-  /** A vCPU leaves the guest, or enters it: what is not for it (any more) leaves its queue. */
+  /** A vCPU leaves the guest, or enters it. */
+  passExit(vcpu: VcpuState): void {
+    this.settle(vcpu);
+    for (const ref of this.queued(vcpu)) if (this.has(ref, Irq.active)) this.change(ref, Irq.entered, true);
+  }
+
+  /** What is not for a vCPU (any more) leaves its queue. */
   settle(vcpu: VcpuState): void {
     const own = vcpu.get("place") + 1;
     let before = 0;

@@ -98,7 +98,7 @@ function sendSgi(gic: Gic, sender: VcpuState, value: bigint, group1Too: boolean)
     gic.change(ref, Irq.latch, true);
     gic.queue(ref);
   }
-  gic.settle(sender);
+  gic.passExit(sender);
   return null;
 }
 

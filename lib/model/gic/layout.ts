@@ -45,6 +45,8 @@ export const Irq = {
   /** Level-sensitive; otherwise edge-triggered. */
   level: 16,
   group1: 32,
+  /** It was active when the guest was last entered. */
+  entered: 128,
   /** An in-kernel device drives the line: userspace can not. */
   owned: 64,
 } as const;

@@ -36,7 +36,7 @@ export function accessFrames(vcpu: VcpuState, address: bigint, bytes: number, va
     const hit = frameOf(gic, vcpu, address, bytes);
     if (hit === null) return null;
     // The guest was left to come here.
-    gic.settle(vcpu);
+    gic.passExit(vcpu);
     const row = findRow(hit.rows, gic, hit.at, bytes);
     if (row === null) return 0n;
     const access = (offset: number): Access => ({
