@@ -4,6 +4,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { kernels } from "../lib/arm64/sysreg-row.js";
+import { gicTable, gicVcpuTable } from "../lib/model/gic/layout.js";
 import { vcpuLayout, vmLayout } from "../lib/model/layout.js";
 import { switchesOf } from "../lib/model/profile.js";
 import { todo } from "../lib/model/todo.js";
@@ -38,6 +39,8 @@ function switches(): string {
 const parts: Readonly<Record<string, () => string>> = {
   vm: () => layout(vmLayout),
   vcpu: () => layout(vcpuLayout),
+  gic: () => layout(gicTable),
+  "gic-vcpu": () => layout(gicVcpuTable),
   switches,
   todo: () =>
     table(
@@ -48,7 +51,7 @@ const parts: Readonly<Record<string, () => string>> = {
 
 /** The text with its tables remade; they stand between comments that name them. */
 export function remade(text: string): string {
-  return text.replace(/(<!-- (\w+) -->\n)[\s\S]*?(<!-- end -->)/g, (_, open: string, name: string, end: string) => {
+  return text.replace(/(<!-- ([\w-]+) -->\n)[\s\S]*?(<!-- end -->)/g, (_, open: string, name: string, end: string) => {
     const part = parts[name];
     if (part === undefined) throw new Error(`docs/model.md: no table is called ${name}`);
     return `${open}\n${part()}\n\n${end}`;

@@ -91,9 +91,12 @@ export class Runner {
     const vcpu = this.#vcpu;
     if (vcpu.get("initialised") === 0) return errno("ENOEXEC");
     if (vcpu.feature(Feature.sve) && vcpu.get("finalized") === 0) return errno("EPERM");
+    const ranBefore = vcpu.get("firstRunDone") === 1;
     const refused = this.#prepare();
     if (refused !== null) return errno(refused);
     this.#gic = gicOf(vcpu.vm);
+    // Devices look up as the vCPU is loaded, if only to leave at once.
+    if (this.#gic !== null && ranBefore) this.#driveLines();
     loadRegisters(vcpu);
     if (vcpu.run.getUint32(run.exit_reason, true) === KVM_EXIT.MMIO) completeMmio(vcpu);
     commitAbort(vcpu);

@@ -46,10 +46,9 @@ function affinityOfAttr(attr: bigint): bigint {
   return ((packed & 0xff00_0000n) << 8n) | (packed & 0xff_ffffn);
 }
 
-/** The vCPU that an attribute of registers is about; that with id 0 where it is about the whole GIC. */
+/** The vCPU that an attribute of registers is about; the distributor's is that with id 0. */
 function vcpuOf(gic: Gic, { group, attr }: Attribute, call: string): VcpuState {
-  const whole = group === GROUP.DIST_REGS || group === GROUP.MAINT_IRQ;
-  const vcpu = whole ? vcpuById(gic.vm, 0) : vcpuByAffinity(gic, affinityOfAttr(attr));
+  const vcpu = group === GROUP.DIST_REGS ? vcpuById(gic.vm, 0) : vcpuByAffinity(gic, affinityOfAttr(attr));
   if (vcpu === null) throw new Refused("EINVAL", call);
   return vcpu;
 }
@@ -57,8 +56,7 @@ function vcpuOf(gic: Gic, { group, attr }: Attribute, call: string): VcpuState {
 /** Before the GIC is initialised its registers are closed, but for those that say what it shall be. */
 function isOpenEarly(gic: Gic, { group, attr }: Attribute): boolean {
   if (!gic.vm.profile.switches.gicPresetRegisters) return false;
-  const early = group === GROUP.DIST_REGS && (attr === GICD_IIDR || attr === GICD_TYPER2);
-  return early || group === GROUP.MAINT_IRQ;
+  return group === GROUP.DIST_REGS && (attr === GICD_IIDR || attr === GICD_TYPER2);
 }
 
 const frames = new Map<number, readonly Row[]>([
@@ -66,11 +64,15 @@ const frames = new Map<number, readonly Row[]>([
   [GROUP.REDIST_REGS, redistributor],
 ]);
 
+function nobodyIsBusy(gic: Gic, call: string): void {
+  if (gic.vcpus.some((vcpu) => vcpu.peek("busy") !== Busy.free)) throw new Refused("EBUSY", call);
+}
+
 /** The registers of one vCPU's, or of the distributor, while no vCPU runs. */
 function withRegisters<T>(attribute: Attribute, call: string, body: (gic: Gic, vcpu: VcpuState) => T): T {
   const gic = gicOf(attribute.vm)!;
   const vcpu = vcpuOf(gic, attribute, call);
-  if (gic.vcpus.some((one) => one.peek("busy") !== Busy.free)) throw new Refused("EBUSY", call);
+  nobodyIsBusy(gic, call);
   if (gic.get("initialised") === 0 && !isOpenEarly(gic, attribute)) throw new Refused("EBUSY", call);
   return attribute.vm.gicLocked(() => body(gic, vcpu));
 }
@@ -121,7 +123,7 @@ function control({ vm, attr }: Attribute): void {
 
 function saveTables(gic: Gic): void {
   if (gic.get("initialised") === 0) throw new Refused("ENXIO", SET);
-  if (gic.vcpus.some((vcpu) => vcpu.peek("busy") !== Busy.free)) throw new Refused("EBUSY", SET);
+  nobodyIsBusy(gic, SET);
   gic.vm.gicLocked(() => check(savePendingTables(gic), SET));
 }
 
@@ -172,15 +174,24 @@ function setRegister(attribute: Attribute, value: Uint8Array | null): void {
     if (rows !== undefined) {
       const row = findRow(rows, gic, offsetOf(attr), 4);
       check(row?.write({ gic, vcpu, at: offsetOf(attr), bytes: 4, by: "user" }, word) ?? null, SET);
-    } else if (group === GROUP.LEVEL_INFO) setLevels(gic, vcpu, levelIntid(attr, SET), word);
-    else setMaintenance(gic, word);
+    } else setLevels(gic, vcpu, levelIntid(attr, SET), word);
   });
 }
 
-function setMaintenance(gic: Gic, intid: number): void {
+/** KVM_DEV_ARM_VGIC_GRP_MAINT_IRQ: of the whole GIC. */
+function setMaintenance({ vm }: Attribute, value: Uint8Array | null): void {
+  const gic = gicOf(vm)!;
+  const intid = givenWord(value);
+  nobodyIsBusy(gic, SET);
   if (gic.get("initialised") === 1) throw new Refused("EBUSY", SET);
   if (intid < PPIS.first || intid >= PPIS.end) throw new Refused("EINVAL", SET);
   gic.put("maintenance", intid);
+}
+
+function getMaintenance({ vm }: Attribute, value: Uint8Array | null): void {
+  const gic = gicOf(vm)!;
+  nobodyIsBusy(gic, GET);
+  answerWord(value, gic.get("maintenance"));
 }
 
 function getRegister(attribute: Attribute, value: Uint8Array | null): void {
@@ -201,8 +212,7 @@ function getRegister(attribute: Attribute, value: Uint8Array | null): void {
       const row = findRow(rows, gic, offsetOf(attr), 4);
       return row?.read({ gic, vcpu, at: offsetOf(attr), bytes: 4, by: "user" }) ?? 0;
     }
-    if (group === GROUP.LEVEL_INFO) return getLevels(gic, vcpu, levelIntid(attr, GET));
-    return gic.get("maintenance");
+    return getLevels(gic, vcpu, levelIntid(attr, GET));
   });
   answerWord(value, read);
 }
@@ -237,16 +247,18 @@ export const vgicV3: DeviceKind = {
     if (group === GROUP.ADDR) setAddress(attribute, value);
     else if (group === GROUP.NR_IRQS) setInterruptCount(attribute, value);
     else if (group === GROUP.CTRL) control(attribute);
-    else if (knowsGroup(attribute)) setRegister(attribute, value);
-    else throw new Refused("ENXIO", SET);
+    else if (!knowsGroup(attribute)) throw new Refused("ENXIO", SET);
+    else if (group === GROUP.MAINT_IRQ) setMaintenance(attribute, value);
+    else setRegister(attribute, value);
   },
 
   get(attribute, value) {
     const { group, vm } = attribute;
     if (group === GROUP.ADDR) getAddress(attribute, value);
     else if (group === GROUP.NR_IRQS) answerWord(value, gicOf(vm)!.intids);
-    else if (knowsGroup(attribute)) getRegister(attribute, value);
-    else throw new Refused("ENXIO", GET);
+    else if (!knowsGroup(attribute)) throw new Refused("ENXIO", GET);
+    else if (group === GROUP.MAINT_IRQ) getMaintenance(attribute, value);
+    else getRegister(attribute, value);
   },
 
   has(attribute) {
