@@ -99,6 +99,22 @@ export class EventFds {
   }
   addIrqfds(fd: number, count: 1 | -1): void {
     Atomics.add(this.#words, (fd - FIRST_FD) * WORDS + 3, count);
+    this.#changed(fd);
+  }
+
+  /**
+   * Takes an irqfd to its interrupts as long as it is one, where a thread signals it that does not know their VM. Keeps
+   * no process alive.
+   */
+  async watchIrqfd(fd: number): Promise<void> {
+    const at = (fd - FIRST_FD) * WORDS + 1;
+    for (;;) {
+      const generation = Atomics.load(this.#words, at);
+      const changed = Atomics.waitAsync(this.#words, at, generation);
+      if (this.irqfds(fd) === 0 || !this.isOpen(fd)) return;
+      if (changed.async) await changed.value;
+      if (this.irqfds(fd) > 0 && this.isSignalled(fd)) this.#interrupt(fd);
+    }
   }
 
   /** Whether its counter is not 0. */

@@ -72,6 +72,7 @@ function assign(gic: Gic, eventFds: EventFds, asked: Irqfd, call: string): void 
     eventFds.addIrqfds(asked.fd, 1);
     putIrqfds(gic, [...all, asked]);
   });
+  void eventFds.watchIrqfd(asked.fd);
   // What was signalled before counts, and stays in the counter.
   if (!eventFds.isSignalled(asked.fd)) return;
   raise(vm, asked);
