@@ -62,7 +62,7 @@ export class ModelVcpu implements VcpuFd {
   }
 
   get runPage(): Uint8Array {
-    return this.#open("mmap").runPage;
+    return this.#here("mmap").runPage;
   }
 
   /** Guest instructions that this descriptor has executed. */
@@ -159,7 +159,7 @@ export class ModelVcpu implements VcpuFd {
   }
 
   kick(): void {
-    const vcpu = this.#open("kick");
+    const vcpu = this.#here("kick");
     vcpu.store("kicked", 1);
     vcpu.cpu.kick();
     vcpu.wake();
@@ -235,10 +235,16 @@ export class ModelVcpu implements VcpuFd {
     this.#runner = undefined;
   }
 
-  #open(call: string): VcpuState {
+  #here(call: string): VcpuState {
     if (this.#vcpu === null) throw new Refused("EBADF", call);
-    if (this.#vcpu.vm.peek("dead") === 1) throw new Refused("EIO", call);
     return this.#vcpu;
+  }
+
+  /** For ioctls: a dead VM refuses them all. */
+  #open(call: string): VcpuState {
+    const vcpu = this.#here(call);
+    if (vcpu.vm.peek("dead") === 1) throw new Refused("EIO", call);
+    return vcpu;
   }
 
   /** Runs `body` as the only verb of this vCPU. */
