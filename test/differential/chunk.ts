@@ -2,6 +2,8 @@
 // died is the last line.
 
 import { writeSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { openNative } from "../../lib/native.js";
 import { Coverage } from "./coverage.js";
@@ -11,7 +13,7 @@ import { knownHits } from "./known.js";
 import { type Difference, runSequence, type Sides } from "./lockstep.js";
 import { type Op, type Sequence, toJson } from "./op.js";
 import { shrink } from "./shrink.js";
-import { openSubject, servedFacts } from "./subject.js";
+import { openSubject, servedFacts, writeCapture } from "./subject.js";
 
 export type Line =
   | { readonly kind: "begin"; readonly sequence: number }
@@ -59,7 +61,9 @@ const wanted = Number(values.ops ?? 5000);
 const most = Number(values.shrink ?? 400);
 const kernel = runningKernel();
 const reference = openNative();
-const sides: Sides = { reference, subject: openSubject(kernel, values.host ?? "") };
+const host = values.host ?? join(tmpdir(), `kvm-arm64-host-${process.pid}.json`);
+if (values.host === undefined) writeCapture(host, kernel);
+const sides: Sides = { reference, subject: openSubject(kernel, host) };
 const facts = servedFacts(factsOf(reference, kernel));
 const coverage = new Coverage();
 const seenBefore = new Set<string>();

@@ -32,6 +32,8 @@ export const hostsOwn: readonly (readonly [id: bigint, bits: bigint, reason: str
   [0x6030_0000_0010_0042n, 0xf000_0000n, "PSTATE.NZCV: QEMU clears them when it takes an exception (DDI 0487 D1.3.1 leaves them)"],
   [0x6030_0000_0013_c288n, ALL, "AFSR0_EL1: RAZ/WI on QEMU's CPUs, from the first run on"],
   [0x6030_0000_0013_c289n, ALL, "AFSR1_EL1: the same"],
+  [0x6030_0000_0013_c518n, ALL, "AMAIR_EL1: the same"],
+  [0x6030_0000_0013_c080n, 0xfe0_0000_0000n, "SCTLR_EL1: bits of features that QEMU's CPU lacks do not stay there"],
   [0x6030_0000_0013_8010n, ALL, "MDCCINT_EL1: QEMU's CPUs read no value, so that KVM saves whatever was there"],
 ];
 
