@@ -386,6 +386,7 @@ function environmentOf(vcpu: VcpuState, eventFds: EventFds, pmu: Pmu): Environme
     kernel: vcpu.vm.profile.kernel,
     counter: (timer) => counter(vcpu.vm, timer),
     promises: (feature) => vcpu.promises(feature),
+    points: vcpu.vm.profile.host,
     has: (condition) => vcpu.has(condition) && !(condition === "PMU" && pmuIsHidden(vcpu)),
     readRegister(name) {
       if (pmuRegisters.has(name)) return pmu.read(name as SysRegName);

@@ -202,7 +202,12 @@ interface Prepared {
   readonly hooks: Hooks;
   readonly el0Control: El0Control | undefined;
   readonly floatingPoint: boolean;
+  /** A debug register of a breakpoint or watchpoint that the host's CPU does not have. */
+  readonly absent: boolean;
 }
+
+/** DBGBVR0_EL1 to DBGBVR15_EL1, and so on. */
+const debugRegister = /^DBG([BW])[VC]R(\d+)_EL1$/;
 
 export class SystemRegisters {
   readonly state: CpuState;
@@ -315,16 +320,27 @@ export class SystemRegisters {
               hooks: hooks[row.name] ?? {},
               el0Control: el0Control(row.name),
               floatingPoint: row.name === "FPCR" || row.name === "FPSR",
+              absent: this.isAbsent(row.name),
             };
       this.prepared.set(id, found);
     }
     return found;
   }
 
+  /** DDI 0487 D24.3.2: without breakpoint n, accesses to its registers are UNDEFINED, before any trap. */
+  private isAbsent(name: SysRegName): boolean {
+    const [, kind, n] = debugRegister.exec(name) ?? [];
+    const { points } = this.environment;
+    return (
+      points !== undefined && n !== undefined && Number(n) >= (kind === "B" ? points.breakpoints : points.watchpoints)
+    );
+  }
+
   /** Why an access is refused: "undefined", or the syndrome of a trap to EL1. */
   private refusal(register: Prepared, id: number, rt: number, write: boolean): number | "undefined" | null {
     const { row } = register;
     const { el } = this.state;
+    if (register.absent) return "undefined";
     if (!row.guestWhen.every((condition) => this.environment.has(condition))) return "undefined";
     if (onKernel(row.guest, this.kernel) === "undefined") return "undefined";
     const allowed = el === 0 ? row.el0 : row.el1;

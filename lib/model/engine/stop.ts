@@ -51,6 +51,8 @@ export interface Environment {
   has(condition: Condition): boolean;
   /** The kernel whose treatment of trapped registers the guest sees. Default: the newest. */
   readonly kernel?: Kernel;
+  /** How many breakpoints and watchpoints the CPU has; undefined: as many as the architecture knows. */
+  readonly points?: { readonly breakpoints: number; readonly watchpoints: number };
   /** A system register that lives outside the CPU (the GIC's ICC_*): the value, or undefined if there is none. "undefined": so
    * is the access. */
   readRegister?(name: string): bigint | "undefined" | undefined;
