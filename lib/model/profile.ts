@@ -115,6 +115,8 @@ const table = {
   timerIntidsVmWide:           [ false,       true,        true        ],
   /** SMC is a conduit of hypercalls as HVC is; before, it is NOT_SUPPORTED whatever it asks. */
   smcIsConduit:                [ false,       true,        true        ],
+  /** INIT of a vCPU that has run leaves a pending SError and the lines of KVM_IRQ_LINE as they are. */
+  initKeepsPending:            [ false,       true,        true        ],
   /** INIT sets CVAL of the timers to 0. */
   initResetsCval:              [ false,       false,       true        ],
   /** Timers whose INTID is an attribute of the vCPU: virtual, physical, and those of EL2. */

@@ -47,7 +47,15 @@ export function init(vcpu: VcpuState, bytes: Uint8Array): void {
   if ((compared & Feature.sve) !== 0 && vcpu.get("finalized") === 0) vcpu.put("vls", host.vectorLengths);
   resetVcpu(vcpu, again ? "again" : "first");
   publishIdRegisters(vcpu);
+  if (!(switches.initKeepsPending && vcpu.get("firstRunDone") === 1)) forgetPending(vcpu);
   vcpu.store("mpState", (wanted & Feature.powerOff) === 0 ? KVM_MP_STATE.RUNNABLE : KVM_MP_STATE.STOPPED);
+}
+
+/** What waits to be taken: HCR_EL2.VSE, VI and VF, which are no registers of the guest's. */
+function forgetPending({ cpu }: VcpuState): void {
+  cpu.pendingSError = null;
+  cpu.setLine("irq", 0);
+  cpu.setLine("fiq", 0);
 }
 
 /** The first INIT says what all vCPUs of the VM have: their features, or the width of their registers. */

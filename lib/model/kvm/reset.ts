@@ -38,9 +38,6 @@ export function resetVcpu(vcpu: VcpuState, which: "first" | "again"): void {
   cpu.fpcr = 0;
   cpu.clearExclusive();
   if (vm.profile.switches.eventsCommitAtOnce) vcpu.put("abortPending", 0);
-  cpu.pendingSError = null;
-  cpu.setLine("irq", 0);
-  cpu.setLine("fiq", 0);
   const { kernel, switches } = vm.profile;
   if (which === "first" || switches.initResetsMpidr) cpu.set("MPIDR_EL1", mpidr(vcpu.get("id")));
   for (const [index, row] of sysRegs.entries()) {
