@@ -85,6 +85,8 @@ function report(number: number, sequence: Sequence, difference: Difference): voi
     shrunk = shrink(
       sequence.slice(0, difference.at + 1),
       (candidate) => {
+        // A sign of life: who waits does so for single sequences.
+        tell({ kind: "begin", sequence: number });
         const found = runSequence(sides, candidate);
         if (found === null || found.known !== null || signature(found) !== like) return false;
         shown = found;
