@@ -473,6 +473,20 @@ onEveryBackend("the saved tables of an ITS", (host) => {
     assert.equal(its.message(5, 3), false);
   });
 
+  it("restored in vain leave no collections, and no devices where it was a device", () => {
+    const its = populated();
+    its.save();
+    assertRefused("EEXIST", () => its.restore());
+    assert.equal(its.message(5, 3), false);
+    its.send(unmapd(5), unmapd(9));
+    its.put(DEVICES + 40n, VALID | ((FREE >> 8n) << 5n) | 4n);
+    its.put(FREE, (8192n << 16n) | 99n); // no such collection
+    assertRefused("EINVAL", () => its.restore());
+    its.put(DEVICES + 40n, 0n);
+    its.restore();
+    assert.equal(its.message(5, 3), false);
+  });
+
   it("that can not be right are refused", () => {
     const its = populated();
     const said = (change: () => void) => {

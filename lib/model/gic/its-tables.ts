@@ -232,16 +232,15 @@ function saveDevices(context: ItsContext, its: NodeRef): ErrnoName | null {
 function saveTranslations(context: ItsContext, device: NodeRef): ErrnoName | null {
   const { nodes } = context;
   const itt = nodes.quad(device, ItsDevice.itt);
-  // Kernels before 7.2 follow the pointer that a lost collection leaves behind, and crash.
-  const events = sorted(nodes, device, ItsDevice.events, Translation.event).filter(
-    (translation) => nodes.get(translation, Translation.collection) !== 0,
-  );
+  const events = sorted(nodes, device, ItsDevice.events, Translation.event);
   const ids = events.map((translation) => unsigned(nodes.get(translation, Translation.event)));
   const steps = stepsOf(ids, ITE_MOST_NEXT);
   for (const [i, translation] of events.entries()) {
     const intid = BigInt(unsigned(nodes.get(nodes.get(translation, Translation.lpi), Field.intid)));
-    const icid = BigInt(nodes.get(nodes.get(translation, Translation.collection), Collection.id));
-    const entry = (BigInt(steps[i]!) << ITE_NEXT) | (intid << ITE_INTID) | icid;
+    const collection = nodes.get(translation, Translation.collection);
+    const icid = BigInt(nodes.get(collection, Collection.id));
+    // Of a collection that is gone nothing is saved. Kernels before 7.2 crash here.
+    const entry = collection === 0 ? 0n : (BigInt(steps[i]!) << ITE_NEXT) | (intid << ITE_INTID) | icid;
     if (!writeEntry(context, itt + BigInt(ids[i]! * ENTRY_BYTES), entry)) return "EFAULT";
   }
   return null;
@@ -286,9 +285,16 @@ function scan(
 
 const refusalOf = (scanned: Scanned): ErrnoName | null => (typeof scanned === "string" ? scanned : null);
 
-/** KVM_DEV_ARM_ITS_RESTORE_TABLES. */
+/** KVM_DEV_ARM_ITS_RESTORE_TABLES. What fails leaves nothing, not even what was there before. */
 export function restoreTables(context: ItsContext, its: NodeRef): ErrnoName | null {
-  return restoreCollections(context, its) ?? restoreDevices(context, its);
+  const collections = restoreCollections(context, its);
+  if (collections !== null) freeCollections(context, its);
+  const devices = collections === null ? restoreDevices(context, its) : null;
+  if (devices !== null) {
+    freeDevices(context, its);
+    freeCollections(context, its);
+  }
+  return collections ?? devices;
 }
 
 function restoreCollections(context: ItsContext, its: NodeRef): ErrnoName | null {
