@@ -56,7 +56,7 @@ export const guests: readonly Guest[] = [
   program("psci-services",                8_400,     { cpus: 2 }),
   program("mmio-sign-extension",          5_500,     { until: { kernel: "6.12", status: 5, stdout: "mmio-sign-extension.6.12.stdout" } }),
   program("timer-counter",                230_000),
-  program("gicv3",                        35_000,    { cpus: 2, gicv3: true }),
+  program("gicv3",                        50_000,    { cpus: 2, gicv3: true }),
   program("smp-counter",                  160_000,   { cpus: 4 }),
   program("smp-counter-lse",              160_000,   { cpus: 4, march: "armv8.1-a", sources: smp, stdout: "smp-counter.stdout" }),
   program("smp-counter-armv8.5",          160_000,   { cpus: 4, march: "armv8.5-a", defines: ["NEEDS_LRCPC2"], sources: smp, stdout: "smp-counter.stdout" }),

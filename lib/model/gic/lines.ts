@@ -56,7 +56,7 @@ function interruptLine(vm: VmState, irq: number, level: boolean, call: string): 
 }
 
 /** A GICv2 is initialised when it is first used, a GICv3 never. */
-export function makeReady(gic: Gic): boolean {
+function makeReady(gic: Gic): boolean {
   if (gic.get("initialised") === 1) return true;
   if (gic.vm.get("irqchip") !== KVM_DEV_TYPE.ARM_VGIC_V2) return false;
   gic.vm.gicLocked(() => initialise(gic));
