@@ -192,10 +192,10 @@ const unsigned = (value: number) => value >>> 0;
 const stepsOf = (ids: readonly number[], most: number): number[] =>
   ids.map((id, i) => (i + 1 < ids.length ? Math.min(ids[i + 1]! - id, most) : 0));
 
+/** By ID; the order of those that a restore made twice turns round each time, as the kernel's comparison does it. */
 function sorted(nodes: ItsNodes, head: NodeRef, list: number, field: number): NodeRef[] {
-  const found = [...nodes.list(head, list)].sort(
-    (a, b) => unsigned(nodes.get(a, field)) - unsigned(nodes.get(b, field)),
-  );
+  const idOf = (node: NodeRef) => unsigned(nodes.get(node, field));
+  const found = [...nodes.list(head, list)].reverse().sort((a, b) => idOf(a) - idOf(b));
   nodes.reorder(head, list, found);
   return found;
 }
