@@ -71,8 +71,10 @@ function resetValue(
       return which === "first"
         ? madeUpClidr(vcpu.vm.profile.host.value("CTR_EL0"), vcpu.has("MTE") ? "mte" : "no mte")
         : null;
+    case "mdcr":
+      return BigInt(vcpu.feature(Feature.pmuV3) ? (vcpu.vm.profile.host.pmu?.counters ?? 0) : 0);
     default:
-      // MPIDR_EL1 and the PMU's registers, see above; EL2's, which no vCPU of this host has.
+      // MPIDR_EL1 and the PMU's registers, see above; HCR_EL2.E2H, which is not RES1 on hosts that take EL2 vCPUs here.
       return null;
   }
 }

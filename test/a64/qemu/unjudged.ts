@@ -13,10 +13,12 @@ export const notForUserMode: Readonly<Record<string, string>> = {
 /** QEMU 7.2 aborts when it translates some unallocated words of half-precision two-register miscellaneous. */
 export const killsTheJudge = (word: number): boolean => (word & 0x8f7e_0c00) === 0x0e78_0800;
 
-/** QEMU 7.2 executes pairwise and across-lanes operations of half precision whatever sz is; it must be 0 (C7.2, FADDP). */
+/** QEMU 7.2 executes pairwise and across-lanes operations of half precision whatever sz is; it must be 0 (C7.2, FADDP). And one word more. */
 export const wronglyAllocated = (word: number): boolean =>
   [0x5e70_c800, 0x5e70_d800, 0x5e70_f800].includes((word & 0xff7f_fc00) >>> 0) ||
-  [0x0e70_c800, 0x0e70_f800].includes((word & 0xbf7f_fc00) >>> 0);
+  [0x0e70_c800, 0x0e70_f800].includes((word & 0xbf7f_fc00) >>> 0) ||
+  // FMOV (vector, immediate) of doubles has no form of half precision.
+  (word & 0xbff8_fc00) === 0x2f00_fc00;
 
 /** What no judge here can show at EL1; test/a64 has unit tests of it. */
 export const onlyUnitTests: Readonly<Record<string, string>> = {

@@ -24,11 +24,21 @@ enum { HIGH_BITS = 39, LOW_BITS = 32 };
 #define NO_EL0_TABLE (1ul << 61)
 #define READ_ONLY_TABLE (1ul << 62)
 
-static uint64_t low_table[PAGE / 8] __attribute__((aligned(PAGE)));
-static uint64_t high_tables[3][PAGE / 8] __attribute__((aligned(PAGE)));
-// What the tested pages show: instructions at its beginning, data behind.
-static uint32_t target[2 * PAGE / 4] __attribute__((aligned(PAGE)));
-static uint32_t user_code[PAGE / 4] __attribute__((aligned(PAGE)));
+static uint64_t *low_table;
+static uint64_t *high_tables[3];
+// What the tested pages show: instructions at its beginning, data behind; two pages.
+static uint32_t *target;
+static uint32_t *user_code;
+
+// Whole pages, aligned here: an alignment in the file would make it as large as a page.
+static void *pages(unsigned count) {
+  static uint8_t pool[8 * PAGE];
+  static uint64_t next;
+  if (next == 0) next = ((uint64_t)pool + PAGE - 1) & -(uint64_t)PAGE;
+  void *first = (void *)next;
+  next += (uint64_t)count * PAGE;
+  return first;
+}
 
 static struct {
   uint64_t esr, far, back;
@@ -178,6 +188,10 @@ static void set_tcr(uint64_t more) {
 }
 
 static void turn_on(void) {
+  low_table = pages(1);
+  for (unsigned n = 0; n < 3; n++) high_tables[n] = pages(1);
+  target = pages(2);
+  user_code = pages(1);
   unsigned bits = GRANULE + STRIDE * (LOW_BITS - GRANULE > 2 * STRIDE ? 2 : LOW_BITS - GRANULE > STRIDE ? 1 : 0);
   // Blocks: devices below 1 GiB, RAM from there, as much as the program can see.
   for (uint64_t at = 0; at < 2ul << 30; at += 1ul << bits) {
