@@ -4,6 +4,7 @@
 import type { Handle, VcpuFd } from "../backend.js";
 import { Refused } from "../errors.js";
 import { KVM_GUESTDBG, KVM_MP_STATE } from "../uapi/constants.js";
+import { errno } from "../uapi/errno.js";
 import { letGo } from "./descriptors.js";
 import type { EventFds } from "./eventfd.js";
 import { irqfdSignalled } from "./gic/irqfd.js";
@@ -100,16 +101,22 @@ export class ModelVcpu implements VcpuFd {
   }
 
   getRegs(ids: BigUint64Array, values: Uint8Array, errnoOut: Int32Array): number {
-    return this.#verb("KVM_GET_ONE_REG", (vcpu) => {
-      applyPendingReset(vcpu);
-      return manyRegs(vcpu, "get", ids, values, errnoOut);
-    });
+    return this.#manyRegs("get", ids, values, errnoOut);
   }
 
   setRegs(ids: BigUint64Array, values: Uint8Array, errnoOut: Int32Array): number {
-    return this.#verb("KVM_SET_ONE_REG", (vcpu) => {
+    return this.#manyRegs("set", ids, values, errnoOut);
+  }
+
+  #manyRegs(what: "get" | "set", ids: BigUint64Array, values: Uint8Array, errnoOut: Int32Array): number {
+    // A dead VM refuses the first register, not the list.
+    if (ids.length > 0 && this.#here("getRegs").vm.peek("dead") === 1) {
+      errnoOut[0] = errno("EIO");
+      return 0;
+    }
+    return this.#verb(what === "get" ? "KVM_GET_ONE_REG" : "KVM_SET_ONE_REG", (vcpu) => {
       applyPendingReset(vcpu);
-      return manyRegs(vcpu, "set", ids, values, errnoOut);
+      return manyRegs(vcpu, what, ids, values, errnoOut);
     });
   }
 
