@@ -37,7 +37,14 @@ export const hostsOwn: readonly (readonly [id: bigint, bits: bigint, reason: str
   [0x6030_0000_0013_8010n, ALL, "MDCCINT_EL1: QEMU's CPUs read no value, so that KVM saves whatever was there"],
 ];
 
-const ownBits = new Map(hostsOwn.map(([id, bits]) => [id, bits]));
+/** DBGBCRn_EL1.BAS: QEMU's CPUs copy the even bits of what the guest writes into the odd ones. */
+const BREAKPOINT_BYTES = 0x140n;
+const breakpoints = Array.from({ length: 16 }, (_, n) => 0x6030_0000_0013_8005n + BigInt(8 * n));
+
+const ownBits = new Map([
+  ...hostsOwn.map(([id, bits]) => [id, bits] as const),
+  ...breakpoints.map((id) => [id, BREAKPOINT_BYTES] as const),
+]);
 
 /** Takes what cannot be compared out of a register's value. */
 function blank(id: bigint, bytes: Uint8Array): void {
