@@ -134,7 +134,7 @@ export function dependencyClosure(names: readonly string[], nodeModules: string)
 function addProject(cpio: Cpio, addon: string | null): void {
   const from = (path: string): string => join(projectFolder, path);
   const to = (path: string): string => join(guestProject, path);
-  for (const path of ["package.json", "dist", "test"]) {
+  for (const path of ["package.json", "dist", "test", "lib/model/host/captures"]) {
     if (existsSync(from(path))) cpio.copy(to(path), from(path), (name) => !/\.(d\.ts|map|tsbuildinfo)$/.test(name));
   }
   for (const name of dependencyClosure(["mocha", "fast-check"], from("node_modules"))) {
