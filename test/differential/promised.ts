@@ -77,7 +77,7 @@ export const promises: readonly Promise[] = [
   { call: "KVM_ARM_SET_DEVICE_ADDR",        errnos: ["ENODEV"], needs: V3 },
   { call: "KVM_SET_DEVICE_ATTR",            errnos: ["EINVAL", "ENXIO"] },
   { call: "KVM_SET_DEVICE_ATTR",            errnos: ["EFAULT", "EEXIST"], since: "6.12" },
-  { call: "KVM_SET_DEVICE_ATTR",            errnos: ["EBUSY", "E2BIG", "EPERM"], needs: V3 },
+  { call: "KVM_SET_DEVICE_ATTR",            errnos: ["EBUSY", "E2BIG"], needs: V3 },
   { call: "KVM_GET_DEVICE_ATTR",            errnos: ["EINVAL", "ENXIO"] },
   { call: "KVM_GET_DEVICE_ATTR",            errnos: ["EBUSY", "ENOENT", "EFAULT"], needs: V3 },
   { call: "KVM_HAS_DEVICE_ATTR",            errnos: ["ENXIO"] },

@@ -138,14 +138,15 @@ const cpu = {
   "cpu.setOneReg": verb<VcpuFd>("KVM_SET_ONE_REG", (cpu, id, value) => cpu.setOneReg(id, value)),
   /** Adds to a field of a register: what the field's value should be, the generator does not know. */
   "cpu.alterReg": verb<VcpuFd>("KVM_SET_ONE_REG", (cpu, id: bigint, shift: number, bits: number, delta: number) => {
-    const value = new BigUint64Array(1);
-    const bytes = new Uint8Array(value.buffer, 0, Math.min(8, 1 << Number((id >> 52n) & 15n)));
-    cpu.getOneReg(id, bytes);
+    const bytes = new Uint8Array(Math.max(8, 1 << Number((id >> 52n) & 15n)));
+    const value = bytes.subarray(0, 1 << Number((id >> 52n) & 15n));
+    const low = new BigUint64Array(bytes.buffer, 0, 1);
+    cpu.getOneReg(id, value);
     const mask = ((1n << BigInt(bits)) - 1n) << BigInt(shift);
-    const field = (value[0]! + (BigInt(delta) << BigInt(shift))) & mask;
-    value[0] = (value[0]! & ~mask) | field;
-    cpu.setOneReg(id, bytes);
-    return value[0];
+    const field = (low[0]! + (BigInt(delta) << BigInt(shift))) & mask;
+    low[0] = (low[0]! & ~mask) | field;
+    cpu.setOneReg(id, value);
+    return low[0];
   }),
   "cpu.getRegs": verb<VcpuFd>("KVM_GET_ONE_REG", (cpu, ...ids: bigint[]) =>
     many(

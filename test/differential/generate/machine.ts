@@ -63,6 +63,16 @@ function capOp(m: Maker, vm: VmPlan) {
   );
 }
 
+/** Dirty rings must be asked for before there are vCPUs; half of them with a bitmap beside. */
+function ringCap(m: Maker, vm: VmPlan) {
+  const bytes = m.random.pick([4096, 65536]);
+  vm.ringBytes = bytes;
+  const enable = (cap: number, args: readonly bigint[]) =>
+    m.emit("vm.enableCap", vm.name, pack(structs.kvm_enable_cap, { cap, args }));
+  enable(caps.DIRTY_LOG_RING_ACQ_REL, [BigInt(bytes)]);
+  if (m.random.once(2)) enable(caps.DIRTY_LOG_RING_WITH_BITMAP, []);
+}
+
 export function createCpu(m: Maker, vm: VmPlan): CpuPlan {
   const { random } = m;
   const taken = vm.cpus.length;
@@ -100,6 +110,7 @@ export function makeVm(m: Maker, theme: Theme): VmPlan {
   };
   m.vms.push(vm);
   for (let n = random.pick([0, 0, 1, 2]); n > 0; n--) capOp(m, vm);
+  if (theme === "memory" && random.once(4)) ringCap(m, vm);
   if (!random.once(12)) makeRam(m, vm);
   const kind = gicOf[theme](m);
   const available =

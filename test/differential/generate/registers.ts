@@ -62,7 +62,13 @@ const timerValues: ReadonlyMap<bigint, readonly bigint[]> = new Map([
 const u64 = (value: bigint) => new Uint8Array(BigUint64Array.of(value).buffer);
 
 export function registerOp(m: Maker, cpu: CpuPlan) {
-  const { random } = m;
+  const { random, facts } = m;
+  if (random.once(16)) {
+    // What was read can be written.
+    const from = random.below(facts.registers.length);
+    for (const id of facts.registers.slice(from, from + 12)) m.emit("cpu.alterReg", cpu.name, id, 0, 1, 0);
+    return;
+  }
   const id = someId(m);
   const times = timerValues.get(id);
   if (random.once(3)) {
