@@ -19,11 +19,14 @@ export function init(vcpu: VcpuState, bytes: Uint8Array): void {
   const wanted = words[0]!;
   const { switches, host } = vcpu.vm.profile;
   if (view.getUint32(0, true) !== KVM_ARM_TARGET_GENERIC_V8) throw new Refused("EINVAL", call);
+  const again = vcpu.get("initialised") === 1;
+  // Kernels with features per vCPU go through them bit by bit: one that changed comes before one that is unknown.
+  const changed = ((wanted ^ vcpu.get("features")) & switches.vcpuFeatureBits) !== 0;
+  if (again && changed && !switches.featuresAreVmWide) throw new Refused("EINVAL", call);
   if ((wanted & ~switches.vcpuFeatureBits) !== 0 || words.some((word, n) => n > 0 && word !== 0)) {
     throw new Refused("ENOENT", call);
   }
   const compared = switches.powerOffIsNoFeature ? wanted & ~Feature.powerOff : wanted;
-  const again = vcpu.get("initialised") === 1;
   if (again && vcpu.get("features") !== compared) throw new Refused("EINVAL", call);
   vcpu.vm.locked(() => {
     const { vm } = vcpu;
