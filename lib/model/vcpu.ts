@@ -222,12 +222,9 @@ export class ModelVcpu implements VcpuFd {
   }
 
   dirtyRing(bytes: number): Uint8Array {
-    return this.#verb("mmap", (vcpu) => {
-      const ring = ringBytes(vcpu);
-      // The kernel maps any length; what lies behind the ring would be SIGBUS.
-      if (ring === null || bytes === 0 || bytes > ring.length) throw new Refused("EINVAL", "mmap");
-      return ring.subarray(0, bytes);
-    });
+    const vcpu = this.#here("mmap");
+    // mmap(2) is no ioctl: it does not mind that the VM is dead.
+    return vcpu.vm.peek("dead") === 1 ? ringOf(vcpu, bytes) : this.#verb("mmap", () => ringOf(vcpu, bytes));
   }
 
   readStats(offset: number, into: Uint8Array): number {
@@ -274,6 +271,13 @@ export class ModelVcpu implements VcpuFd {
       Atomics.wait(vcpu.words, BUSY, Busy.verb, 1);
     }
   }
+}
+
+function ringOf(vcpu: VcpuState, bytes: number): Uint8Array {
+  const ring = ringBytes(vcpu);
+  // The kernel maps any length; what lies behind the ring would be SIGBUS.
+  if (ring === null || bytes === 0 || bytes > ring.length) throw new Refused("EINVAL", "mmap");
+  return ring.subarray(0, bytes);
 }
 
 function release(vcpu: VcpuState): void {

@@ -129,6 +129,8 @@ export class ModelVm implements VmFd {
     memfdOffset: bigint,
   ): void {
     const call = "KVM_SET_USER_MEMORY_REGION2";
+    // Before the kernel is asked, which may not know the ioctl.
+    backing(this.#open(call), { bytes, mapping, offset }, call);
     const { guestMemfd: exists } = this.#has("memoryRegion2", call).profile.switches;
     const wanted = exists && (flags & KVM_MEM.GUEST_MEMFD) !== 0;
     // Neither is its dirtying logged nor can it be read-only.
