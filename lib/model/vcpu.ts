@@ -125,6 +125,7 @@ export class ModelVcpu implements VcpuFd {
   }
 
   runSync(): number {
+    if (this.#here("KVM_RUN").vm.peek("dead") === 1) return errno("EIO");
     const vcpu = this.#take("KVM_RUN", Busy.running);
     try {
       const steps = this.#runnerOf(vcpu).run();
@@ -139,6 +140,7 @@ export class ModelVcpu implements VcpuFd {
   }
 
   async run(): Promise<number> {
+    if (this.#here("KVM_RUN").vm.peek("dead") === 1) return errno("EIO");
     const vcpu = this.#take("KVM_RUN", Busy.running);
     try {
       if (performance.now() - this.#lastTurn > MOST_MS_WITHOUT_TURN) await this.#turn();
