@@ -25,6 +25,8 @@ export const absent: Outcome = { threw: "absent", value: 0, parts: [] };
 
 export type SideObject = SystemFd | VmFd | VcpuFd | DeviceFd | Mapping | EventFd | { readonly fd: number };
 
+const NO_FD = -1;
+
 const nothing: readonly Part[] = [];
 
 export function threw(error: unknown): string {
@@ -44,7 +46,7 @@ function outcomeOf(answer: Answer): Outcome {
 
 export class World {
   readonly #objects = new Map<string, SideObject>();
-  /** Eventfds and the like are numbers to the kernel; what was closed keeps its number. */
+  /** Eventfds and the like are numbers to the kernel; what was closed has one that nothing else can get. */
   readonly #fds = new Map<string, number>();
 
   constructor(system: SystemFd) {
@@ -72,6 +74,7 @@ export class World {
         this.#objects.set(op.makes, answer.made as SideObject);
         if ("fd" in answer.made) this.#fds.set(op.makes, answer.made.fd as number);
       }
+      if (op.verb === "eventfd.close") this.#fds.set(op.on, NO_FD);
       return outcomeOf(answer);
     } catch (error) {
       return { threw: threw(error), value: 0, parts: nothing };

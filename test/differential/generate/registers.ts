@@ -66,7 +66,8 @@ export function registerOp(m: Maker, cpu: CpuPlan) {
   if (random.once(16)) {
     // What was read can be written.
     const from = random.below(facts.registers.length);
-    for (const id of facts.registers.slice(from, from + 12)) m.emit("cpu.alterReg", cpu.name, id, 0, 1, 0);
+    const some = facts.registers.slice(from, from + 12).filter((id) => !timerValues.has(id));
+    for (const id of some) m.emit("cpu.alterReg", cpu.name, id, 0, 1, 0);
     return;
   }
   const id = someId(m);
