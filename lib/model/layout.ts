@@ -111,6 +111,7 @@ const vcpuTable = [
   ["resetPending", 1, "1: PSCI CPU_ON asked for a reset"],
   ["resetPc", 1, "PC after that reset"],
   ["resetX0", 1, "X0 after that reset"],
+  ["resetBigEndian", 1, "1: SCTLR_EL1.EE is set after it"],
   ["mmioIss", 1, "ISS of the load or store that waits for userspace; 0: none"],
   ["abortPending", 1, "1: external abort to be taken at the next entry (kernels that do not commit at once)"],
   ["debugControl", 1, "KVM_SET_GUEST_DEBUG: control"],

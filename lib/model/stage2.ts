@@ -4,6 +4,7 @@
 import { KVM_DEV_TYPE, KVM_EXIT, KVM_MEM, PAGE_BYTES } from "../uapi/constants.js";
 import type { ErrnoName } from "../uapi/errno.js";
 import { run } from "../uapi/structs.js";
+import { hasBigEndianData, reversed } from "./cpu/data-order.js";
 import { Ec, Fsc, injectAddressSizeFault } from "./cpu/exceptions.js";
 import { Pstate } from "./cpu/state.js";
 import type { Bus, BusAccess } from "./engine/stop.js";
@@ -109,6 +110,11 @@ function withoutSyndrome(vcpu: VcpuState, esr: number, ipa: bigint): AbortOutcom
   return "exit";
 }
 
+/** Between a register and the bytes of a device, which are little-endian: the lower `bytes` bytes. */
+function inGuestOrder({ cpu }: VcpuState, value: bigint, bytes: number): bigint {
+  return hasBigEndianData(cpu) ? reversed(value, bytes) : BigInt.asUintN(8 * bytes, value);
+}
+
 const accessBytes = (iss: number) => 1 << ((iss >>> 22) & 3);
 const registerOf = (iss: number) => (iss >>> 16) & 31;
 
@@ -135,7 +141,7 @@ function mmio(vcpu: VcpuState, eventFds: EventFds, esr: number, ipa: bigint): Ab
   putQuad(vcpu, "mmio.phys_addr", ipa);
   putWord(vcpu, "mmio.len", bytes);
   vcpu.run.setUint8(run["mmio.is_write"], write ? 1 : 0);
-  const stored = write ? BigInt.asUintN(8 * bytes, register(vcpu, registerOf(esr))) : null;
+  const stored = write ? inGuestOrder(vcpu, register(vcpu, registerOf(esr)), bytes) : null;
   const inFrame = accessGic(vcpu, eventFds, ipa, bytes, stored);
   if (inFrame !== null) {
     if (!write) putData(vcpu.run, inFrame, bytes);
@@ -144,14 +150,13 @@ function mmio(vcpu: VcpuState, eventFds: EventFds, esr: number, ipa: bigint): Ab
     completeMmio(vcpu);
     return "resume";
   }
-  if (write) {
-    const value = register(vcpu, registerOf(esr));
-    if (!busIsEmpty(vcpu.vm) && storeToBus(vcpu.vm, eventFds, ipa, littleEndian(value, bytes))) {
+  if (stored !== null) {
+    if (!busIsEmpty(vcpu.vm) && storeToBus(vcpu.vm, eventFds, ipa, littleEndian(stored, bytes))) {
       count(vcpu, "mmio_exit_kernel");
       skipInstruction(vcpu);
       return "resume";
     }
-    putData(vcpu.run, value, bytes);
+    putData(vcpu.run, stored, bytes);
   }
   count(vcpu, "mmio_exit_user");
   vcpu.put("mmioIss", esr);
@@ -185,7 +190,7 @@ export function completeMmio(vcpu: VcpuState): void {
   vcpu.put("mmioIss", 0);
   if ((iss & WNR) === 0) {
     const bytes = accessBytes(iss);
-    const data = BigInt.asUintN(bytes * 8, vcpu.run.getBigUint64(run["mmio.data"], true));
+    const data = inGuestOrder(vcpu, vcpu.run.getBigUint64(run["mmio.data"], true), bytes);
     setRegister(vcpu, registerOf(iss), extend(vcpu, iss, bytes, data));
   }
   skipInstruction(vcpu);

@@ -21,7 +21,6 @@ const verbs: readonly TodoRow[] = [
     answers: "all bits are kept",
   },
   { what: "mapping of a shared, writable file", answers: "EOPNOTSUPP" },
-  { what: "big-endian guests (SCTLR_EL1.EE)", answers: "data is little-endian; ID_AA64MMFR0_EL1.BigEnd is 0" },
 ];
 
 /** Every row, capabilities first. */

@@ -175,27 +175,6 @@ describe("other exceptions to EL2", () => {
     assert.equal(guest.state.pc, RAM);
   });
 
-  it("stops at the instruction that makes data big-endian, which is not there, with nothing changed", () => {
-    const guest = new Guest().program(0xd5181000);
-    guest.state.setX(0, 0x3250_0800n);
-
-    const stop = guest.evaluator.run(10);
-
-    assert.deepEqual(stop, { kind: "lacks", word: 0xd5181000, name: "big-endian data (SCTLR_EL1.EE, E0E)" });
-    assert.equal(guest.state.pc, RAM);
-    assert.equal(guest.state.get("SCTLR_EL1"), 0xc5_0078n);
-  });
-
-  it("does not begin to run when userspace has turned it on", () => {
-    const guest = new Guest().program(0xd503201f);
-    guest.state.set("SCTLR_EL1", 0x3250_0800n);
-
-    const stop = guest.evaluator.run(10);
-
-    assert.equal(stop.kind, "lacks");
-    assert.equal(guest.state.pc, RAM);
-  });
-
   it("takes it to EL1 as an FP access where CPACR_EL1.FPEN traps it", () => {
     const guest = new Guest({ environment: { promises: () => true } }).program(0x1e622820);
 

@@ -16,7 +16,6 @@ onEveryBackend("MMIO of a big-endian guest", (host) => {
   beforeEach(function () {
     const { cpu } = makeGuest(host);
     if (((cpu.getReg(sysReg("ID_AA64MMFR0_EL1")) >> 8n) & 0xfn) === 0n) skip(this, "the host has no big-endian data");
-    if (host.backend === "model") skip(this, "the model has no big-endian data yet");
   });
 
   const setUp = (code: readonly number[]) => {

@@ -5,6 +5,7 @@ import { systemEvent } from "../exits.js";
 import { PSCI_0_1, psciVersion } from "../kvm/firmware-regs.js";
 import { VmCap } from "../layout.js";
 import { allVcpus, type VcpuState } from "../vcpu-state.js";
+import { hasBigEndianData } from "./data-order.js";
 
 /** What a call comes to: X0, or a wait like WFI with X0 0 after it, or an exit to userspace. */
 export type PsciOutcome = { readonly x0: bigint } | "suspend" | "exit";
@@ -148,6 +149,8 @@ function cpuOn(vcpu: VcpuState, [target, entry, context]: Arguments): bigint {
     }
     found.putQuad("resetPc", entry);
     found.putQuad("resetX0", context);
+    // The new CPU has the data order of the one that asks.
+    found.put("resetBigEndian", hasBigEndianData(vcpu.cpu) ? 1 : 0);
     found.store("resetPending", 1);
     found.store("mpState", KVM_MP_STATE.RUNNABLE);
     found.wake();

@@ -5,6 +5,7 @@
 
 import { READ_WRITE } from "../a64/access.js";
 import type { AccessBytes, AtomicOperation } from "../a64/machine.js";
+import { reversed } from "../cpu/data-order.js";
 import { type CpuState, cells } from "../cpu/state.js";
 import type { GuestMemory } from "./memory.js";
 import type { Bus } from "./stop.js";
@@ -30,10 +31,11 @@ export class AtomicMemory {
   // JavaScript's Atomics are sequentially consistent, as the order of all STLR and LDAR is, on every host.
   loadOrdered(bytes: AccessBytes, address: Cell, access: number): Cell {
     const offset = this.memory.locate(address, bytes, access, "read");
-    return this.wide.constant(this.atomicLoad(offset, bytes));
+    return this.memory.ordered(this.wide.constant(this.atomicLoad(offset, bytes)), bytes);
   }
 
-  storeOrdered(bytes: AccessBytes, address: Cell, value: Cell, access: number): void {
+  storeOrdered(bytes: AccessBytes, address: Cell, data: Cell, access: number): void {
+    const value = this.memory.ordered(data, bytes);
     const offset = this.memory.locate(address, bytes, access, "write");
     if (bytes === 8) Atomics.store(this.memory.m64, offset / 8, this.q[value >> 1]!);
     else if (bytes === 4) Atomics.store(this.memory.m32, offset >>> 2, this.w[value]!);
@@ -48,9 +50,10 @@ export class AtomicMemory {
   }
 
   loadExclusive(bytes: AccessBytes, address: Cell, access: number): Cell {
-    const value = this.loadOrdered(bytes, address, access);
+    const offset = this.memory.locate(address, bytes, access, "read");
+    const value = this.wide.constant(this.atomicLoad(offset, bytes));
     this.monitor(bytes, address, value, value);
-    return value;
+    return this.memory.ordered(value, bytes);
   }
 
   loadExclusivePair(bytes: 4 | 8, address: Cell, access: number): readonly [Cell, Cell] {
@@ -68,20 +71,20 @@ export class AtomicMemory {
       });
     }
     this.monitor(bytes * 2, address, first, second);
-    return [first, second];
+    return [this.memory.ordered(first, bytes), this.memory.ordered(second, bytes)];
   }
 
   storeExclusive(bytes: AccessBytes, address: Cell, value: Cell, access: number): number {
     return this.exclusively(bytes, address, access, (offset, expected) => {
-      const wanted = this.q[value >> 1]!;
+      const wanted = this.order(this.q[value >> 1]!, bytes);
       return this.exchange(offset, bytes, expected[0], wanted) === expected[0];
     });
   }
 
   storeExclusivePair(bytes: 4 | 8, address: Cell, first: Cell, second: Cell, access: number): number {
     return this.exclusively(bytes * 2, address, access, (offset, expected) => {
-      const a = this.q[first >> 1]!;
-      const b = this.q[second >> 1]!;
+      const a = this.order(this.q[first >> 1]!, bytes);
+      const b = this.order(this.q[second >> 1]!, bytes);
       if (bytes === 8) {
         const old = this.exchangePair(offset, expected, [a, b]);
         return old[0] === expected[0] && old[1] === expected[1];
@@ -128,15 +131,18 @@ export class AtomicMemory {
     const bits = bytes * 8;
     const operand = BigInt.asUintN(bits, this.q[value >> 1]!);
     for (;;) {
-      const old = this.atomicLoad(offset, bytes);
-      if (this.exchange(offset, bytes, old, combine(op, bits, old, operand)) === old) return this.wide.constant(old);
+      const found = this.atomicLoad(offset, bytes);
+      const old = this.order(found, bytes);
+      const next = this.order(combine(op, bits, old, operand), bytes);
+      if (this.exchange(offset, bytes, found, next) === found) return this.wide.constant(old);
     }
   }
 
   compareAndSwap(bytes: AccessBytes, address: Cell, expected: Cell, desired: Cell, access: number): Cell {
     const offset = this.memory.locate(address, bytes, access | READ_WRITE, "both");
-    const wanted = BigInt.asUintN(bytes * 8, this.q[expected >> 1]!);
-    return this.wide.constant(this.exchange(offset, bytes, wanted, this.q[desired >> 1]!));
+    const wanted = this.order(BigInt.asUintN(bytes * 8, this.q[expected >> 1]!), bytes);
+    const found = this.exchange(offset, bytes, wanted, this.order(this.q[desired >> 1]!, bytes));
+    return this.wide.constant(this.order(found, bytes));
   }
 
   compareAndSwapPair(
@@ -147,12 +153,14 @@ export class AtomicMemory {
     access: number,
   ): readonly [Cell, Cell] {
     const offset = this.memory.locate(address, bytes * 2, access | READ_WRITE, "both");
-    const [e0, e1] = [this.q[expected[0] >> 1]!, this.q[expected[1] >> 1]!];
-    const [d0, d1] = [this.q[desired[0] >> 1]!, this.q[desired[1] >> 1]!];
-    if (bytes === 8) {
-      const [a, b] = this.exchangePair(offset, [e0, e1], [d0, d1]);
-      return [this.wide.constant(a), this.wide.constant(b)];
-    }
+    const inOrder = (value: Cell) => this.order(this.q[value >> 1]!, bytes);
+    const [e0, e1] = [inOrder(expected[0]), inOrder(expected[1])];
+    const [d0, d1] = [inOrder(desired[0]), inOrder(desired[1])];
+    const found = (first: bigint, second: bigint): [Cell, Cell] => [
+      this.wide.constant(this.order(first, bytes)),
+      this.wide.constant(this.order(second, bytes)),
+    ];
+    if (bytes === 8) return found(...this.exchangePair(offset, [e0, e1], [d0, d1]));
     const low = 0xffff_ffffn;
     const old = Atomics.compareExchange(
       this.memory.m64,
@@ -160,7 +168,12 @@ export class AtomicMemory {
       (e0 & low) | ((e1 & low) << 32n),
       (d0 & low) | ((d1 & low) << 32n),
     );
-    return [this.wide.constant(old & low), this.wide.constant(old >> 32n)];
+    return found(old & low, old >> 32n);
+  }
+
+  /** The same as GuestMemory.ordered, of a number. */
+  private order(value: bigint, bytes: number): bigint {
+    return this.memory.bigEndian ? reversed(value, bytes) : value;
   }
 
   private atomicLoad(offset: number, bytes: number): bigint {

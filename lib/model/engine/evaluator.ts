@@ -1,7 +1,7 @@
 // The evaluator: Machine in plain TypeScript over the CPU state. The readable judge of the other engines, and the one
 // that steps single instructions. It runs EL0 and EL1; its caller is EL2.
 
-import { packEncoding, sysRegIndex, sysRegs } from "../../arm64/sysregs.js";
+import { packEncoding, sysRegs } from "../../arm64/sysregs.js";
 import { ORDERED } from "../a64/access.js";
 import { vectorFeatures } from "../a64/features.js";
 import type { Insn } from "../a64/insn.js";
@@ -38,7 +38,6 @@ const NZCV = cells.flags * 2 + 1;
 const ATTENTION = cells.attention * 2;
 /** The bits of PSTATE that memory accesses depend on. */
 const MEMORY_MODE = Pstate.EL | Pstate.PAN;
-const SCTLR = cells.sysregs + sysRegIndex("SCTLR_EL1");
 
 /** Registers whose writes change what self-hosted debug does. */
 const debugRegisters: ReadonlySet<number> = new Set(
@@ -112,7 +111,6 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean, Cell>
     this.arm();
     this.ends.stop = null;
     this.state.quads[cells.pstateAbove] = 0n;
-    if (this.memory.lacks !== null) return { kind: "lacks", word: 0, name: this.memory.lacks };
     if (this.debug.singleStep) return this.step();
     const { ends } = this;
     ends.left = budget;
@@ -422,18 +420,9 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean, Cell>
     return this.value(this.registers.read(id, rt));
   }
   writeSystem(id: number, value: Cell, rt: number): void {
-    const { state } = this;
-    const before = state.quads[SCTLR]!;
-    this.value(this.registers.write(id, state.quads[value >> 1]!, rt));
+    this.value(this.registers.write(id, this.state.quads[value >> 1]!, rt));
     this.memory.controlChanged();
     if (debugRegisters.has(id)) this.ends.pause();
-    const name = this.memory.lacks;
-    if (name === null) return;
-    // Memory that is not as the guest thinks would be silently wrong: the write is taken back.
-    state.quads[SCTLR] = before;
-    this.memory.controlChanged();
-    this.ends.notExecuted();
-    this.ends.halt({ kind: "lacks", word: this.memory.fetch(PC) >>> 0, name });
   }
   writePstate(field: PstateField, imm4: number): void {
     this.value(this.registers.writePstate(field, imm4));

@@ -6,10 +6,14 @@
 // What must be aligned (DDI 0487 B2, "Alignment support"): exclusives, acquire and release, atomics, always; everything
 // when SCTLR_EL1.A is set; and everything in Device memory, which all data is while stage 1 is off, unless the environment
 // says that it does as QEMU before 9.0 does. FEAT_LSE2 is not there.
+//
+// Data is big-endian where SCTLR_EL1 says so, E0E at EL0 and EE at EL1: each element of an access for itself. The tables
+// of stage 1 are as EE says, whoever accesses. Instructions are little-endian always.
 
 import { sysRegIndex } from "../../arm64/sysregs.js";
 import { ISS_BITS, ORDERED, READ_WRITE, UNPRIVILEGED } from "../a64/access.js";
 import type { AccessBytes } from "../a64/machine.js";
+import { EE, isBigEndian, reversed } from "../cpu/data-order.js";
 import { Fsc } from "../cpu/exceptions.js";
 import {
   type Access,
@@ -33,8 +37,6 @@ const CACHE_MAINTENANCE = 1 << 8;
 /** ISS.S1PTW. */
 const S1PTW = 1 << 7;
 const WNR = 1 << 6;
-/** EE and E0E. */
-const SCTLR_ENDIAN = (1 << 25) | (1 << 24);
 const SCTLR_A = 2;
 /** MAIR_EL1: Normal, neither inner nor outer cacheable. */
 const NON_CACHEABLE = 0x44;
@@ -103,19 +105,23 @@ export class GuestMemory {
   private readonly controls = new BigUint64Array(CONTROLS.length);
   private regime!: Regime;
   private sctlr = 0;
+  /** Data accesses are big-endian now. */
+  bigEndian = false;
   private topByteIgnored = 0;
   private readonly tables: Tables = {
     read: (ipa) => {
       const at = this.bus.page(ipa & ~4095n, "read");
       if (at < 0) return at;
       this.busChangedDuringLookup();
-      return Atomics.load(this.m64, (at + Number(ipa & 4095n)) / 8);
+      return this.descriptor(Atomics.load(this.m64, (at + Number(ipa & 4095n)) / 8));
     },
     update: (ipa, before, after) => {
       const at = this.bus.page(ipa & ~4095n, "write");
       if (at < 0) return at;
       this.busChangedDuringLookup();
-      return Atomics.compareExchange(this.m64, (at + Number(ipa & 4095n)) / 8, before, after) === before;
+      const was = this.descriptor(before);
+      const index = (at + Number(ipa & 4095n)) / 8;
+      return Atomics.compareExchange(this.m64, index, was, this.descriptor(after)) === was;
     },
   };
 
@@ -147,6 +153,7 @@ export class GuestMemory {
     this.regime = regimeOf(this.state);
     this.sctlr = Number(this.state.get("SCTLR_EL1") & 0xffff_ffffn);
     this.topByteIgnored = Number((this.regime.tcr >> 37n) & 3n);
+    this.orderChanged();
     this.flush();
   }
 
@@ -158,16 +165,25 @@ export class GuestMemory {
     this.reads = reads;
     this.writes = writes;
     this.fetches = fetches;
+    this.orderChanged();
+  }
+
+  private orderChanged(): void {
+    this.bigEndian = isBigEndian(this.sctlr, this.mode);
+  }
+
+  /** Between the order of the guest's data now and the order of the memory, which is little-endian. */
+  ordered(value: Cell, bytes: AccessBytes): Cell {
+    return this.bigEndian && bytes !== 1 ? this.wide.rev(value, bytes) : value;
+  }
+
+  private descriptor(value: bigint): bigint {
+    return (this.sctlr & EE) === 0 ? value : reversed(value, 8);
   }
 
   /** LDTR and STTR access as EL0 does, unless PSTATE.UAO says otherwise. */
   private asUser(access: number): boolean {
     return (access & UNPRIVILEGED) !== 0 && (this.w[MODE]! & Pstate.UAO) === 0;
-  }
-
-  /** What the guest has turned on in SCTLR_EL1 and this memory has not got, or null. */
-  get lacks(): string | null {
-    return (this.sctlr & SCTLR_ENDIAN) !== 0 ? "big-endian data (SCTLR_EL1.EE, E0E)" : null;
   }
 
   /** Forgets pages if the bus says so, and looks for a grown memory. */
@@ -213,19 +229,20 @@ export class GuestMemory {
     const cache = this.asUser(access) ? this.user.reads : this.reads;
     const { tags, at } = cache;
     if (tags[i] !== (lo & PAGE) || tags[i + 1] !== hi || (lo & (bytes - 1)) !== 0) {
-      if (this.prepare(cache, lo, hi, bytes, access)) return this.loadBytes(cache, lo, hi, bytes);
+      if (this.prepare(cache, lo, hi, bytes, access)) return this.ordered(this.loadBytes(cache, lo, hi, bytes), bytes);
     }
     const offset = at[i >> 1]! + (lo & 4095);
-    if (bytes === 8) {
-      const t = this.wide.temporary();
-      this.q[t >> 1] = this.m64[offset / 8]!;
-      return t;
+    const t = this.wide.temporary();
+    if (bytes === 8) this.q[t >> 1] = this.m64[offset / 8]!;
+    else {
+      this.w[t] = bytes === 4 ? this.m32[offset >>> 2]! : bytes === 1 ? this.m8[offset]! : this.m16[offset >>> 1]!;
+      this.w[t + 1] = 0;
     }
-    if (bytes === 4) return this.wide.words(this.m32[offset >>> 2]!, 0);
-    return this.wide.words(bytes === 1 ? this.m8[offset]! : this.m16[offset >>> 1]!, 0);
+    return this.bigEndian ? this.ordered(t, bytes) : t;
   }
 
-  store(bytes: AccessBytes, address: Cell, value: Cell, access: number): void {
+  store(bytes: AccessBytes, address: Cell, data: Cell, access: number): void {
+    const value = this.bigEndian ? this.ordered(data, bytes) : data;
     const lo = this.w[address]!;
     const hi = this.w[address + 1]!;
     const i = ((lo >>> 12) & (ENTRIES - 1)) << 1;

@@ -16,8 +16,7 @@ export type Stop =
   /** Somebody called `kick` on the state; the kick is taken. */
   | { readonly kind: "kicked" }
   /**
-   * PC is at an instruction that the ID registers promise and that this engine has not got, or that turns on something
-   * of the kind (page tables, big-endian data). `word` is 0 where userspace had turned that on before the run.
+   * PC is at an instruction, `word`, that the ID registers promise and that this engine has not got.
    */
   | { readonly kind: "lacks"; readonly word: number; readonly name: string };
 

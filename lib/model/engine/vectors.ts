@@ -487,8 +487,9 @@ export class Vectors implements VectorOperations<Vector, Cell, number, boolean> 
       return this.vectorConstant(this.q[value >> 1]!, 0n);
     }
     this.memory.prepareQuad(address, access, "read");
-    const low = this.memory.load(8, address, access);
-    return this.vector(low, this.memory.load(8, this.plus(address, 8), access));
+    const first = this.memory.load(8, address, access);
+    const second = this.memory.load(8, this.plus(address, 8), access);
+    return this.memory.bigEndian ? this.vector(second, first) : this.vector(first, second);
   }
   storeVector(bytes: 1 | 2 | 4 | 8 | 16, address: Cell, value: Vector, access: number): void {
     if (bytes < 16) {
@@ -496,7 +497,8 @@ export class Vectors implements VectorOperations<Vector, Cell, number, boolean> 
       return;
     }
     this.memory.prepareQuad(address, access, "write");
-    this.memory.storePair(8, address, value, value + 2, access);
+    const [first, second] = this.memory.bigEndian ? [value + 2, value] : [value, value + 2];
+    this.memory.storePair(8, address, first, second, access);
   }
   storeVectorPair(bytes: 4 | 8 | 16, address: Cell, first: Vector, second: Vector, access: number): void {
     if (bytes < 16) {

@@ -51,7 +51,7 @@ const values: Values = {
   ...fields("ID_AA64DFR0_EL1",  { DebugVer: 8, PMUVer: 6, BRPs: BREAKPOINTS - 1, WRPs: WATCHPOINTS - 1, DoubleLock: 0xf }),
   ...fields("ID_AA64ISAR0_EL1", { AES: 2, SHA1: 1, SHA2: 2, CRC32: 1, Atomic: 2, RDM: 1, SHA3: 1, DP: 1, FHM: 1, TS: 2, TLB: 2 }),
   ...fields("ID_AA64ISAR1_EL1", { DPB: 2, JSCVT: 1, FCMA: 1, LRCPC: 2, FRINTTS: 1, SB: 1, SPECRES: 1 }),
-  ...fields("ID_AA64MMFR0_EL1", { PARange: PARANGE_48, ASIDBits: 2, TGran16: 1, TGran64: 0 }),
+  ...fields("ID_AA64MMFR0_EL1", { PARange: PARANGE_48, ASIDBits: 2, BigEnd: 1, TGran16: 1, TGran64: 0 }),
   ...fields("ID_AA64MMFR1_EL1", { PAN: 2, LO: 1, VMIDBits: 2, VH: 1, HPDS: 1 }),
   ...fields("ID_AA64MMFR2_EL1", { UAO: 1, CnP: 1, IDS: 1 }),
   // DIC is 0: the guest must invalidate the instruction cache after it wrote code.

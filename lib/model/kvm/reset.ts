@@ -2,6 +2,7 @@
 
 import { onKernel, UNKNOWN } from "../../arm64/sysreg-row.js";
 import { sysRegs } from "../../arm64/sysregs.js";
+import { EE } from "../cpu/data-order.js";
 import { resetPmu } from "../cpu/pmu.js";
 import { cells, Pstate } from "../cpu/state.js";
 import { madeUpClidr } from "../host/host.js";
@@ -51,6 +52,7 @@ export function resetVcpu(vcpu: VcpuState, which: "first" | "again"): void {
   vcpu.put("resetPending", 0);
   cpu.pc = vcpu.quad("resetPc");
   cpu.setX(0, vcpu.quad("resetX0"));
+  if (vcpu.get("resetBigEndian") === 1) cpu.set("SCTLR_EL1", cpu.get("SCTLR_EL1") | BigInt(EE));
 }
 
 function resetValue(
