@@ -26,9 +26,10 @@ function move(kind: "MRS" | "MSR", name: SysRegName, rt: number): number {
 }
 
 const SCTLR_RES1 = 0x3050_0800n;
-/** A, UMA, DZE, UCT, nTWE, SPAN, UCI, DSSBS; and nTWI, without which WFI at EL0 is an exception. */
-const SCTLR_BITS = [1n, 9n, 14n, 15n, 18n, 23n, 26n, 44n];
+/** A, UMA, DZE, UCT, nTWE, SPAN, E0E, EE, UCI, DSSBS; and nTWI, without which WFI at EL0 is an exception. */
+const SCTLR_BITS = [1n, 9n, 14n, 15n, 18n, 23n, 24n, 25n, 26n, 44n];
 const NTWI = 1n << 16n;
+const BOTH_BIG_ENDIAN = 3n << 24n;
 const CNTKCTL_BITS = 0x303n;
 const FPEN = 3n << 20n;
 /** NZCV, DIT, UAO, PAN, SSBS, DAIF. */
@@ -192,6 +193,19 @@ const kinds: readonly Kind[] = [
     if (decodeA64(encoded) === row) c.code.push(encoded);
     return c;
   },
+  function dataOrder(random) {
+    const c = draft(random, random.pick([EL0, EL1T, EL1H]));
+    c.sctlr = (c.sctlr & ~2n) | BOTH_BIG_ENDIAN;
+    if (random.chance(20)) c.sctlr ^= random.pick([1n << 24n, 1n << 25n]);
+    c.cpacr = FPEN;
+    c.x[1] = pointer(random, random.pick([16, 16, 64, 1]));
+    // FMOV D3, X20 · FMOV V3.D[1], X21 · FMOV D4, X22 · FMOV V4.D[1], X23 · DUP V5.2D, X24 · DUP V6.2D, X25
+    c.code.push(0x9e67_0283, 0x9eaf_02a3, 0x9e67_02c4, 0x9eaf_02e4, 0x4e08_0f05, 0x4e08_0f26);
+    c.code.push(...random.pick(ordered)(random));
+    // FMOV X8, D3 · FMOV X9, V3.D[1] · FMOV X10, D4 · FMOV X11, V4.D[1]
+    c.code.push(0x9e66_0068, 0x9eae_0069, 0x9e66_008a, 0x9eae_008b);
+    return c;
+  },
   function floatingPoint(random) {
     const c = draft(random, random.pick([EL0, EL1T, EL1H]));
     // FADD D0, D1, D2 · LDR Q0, [X0] · MOVI V0.2D, #0 · FMOV D0, X0 · MRS X0, FPCR
@@ -213,6 +227,51 @@ const kinds: readonly Kind[] = [
 const memoryRows = a64.filter(
   (row) => row.run !== null && /^(LD|ST|CAS|SWP)/.test(row.name) && !/literal|^LDAPR|^STL?X/.test(row.name),
 );
+
+type Words = (random: Random) => number[];
+
+/** Rows of the list with a form for each size, by what stands for the register in their names. */
+const sized = (random: Random, name: string) => `${name}${random.pick(["B Wt", "H Wt", " Wt", " Xt"])}`;
+const paired = (random: Random, name: string) => `${name} ${random.pick(["Wt", "Xt"])}`;
+
+/** What finds its own order in big-endian data: addresses in X1, data in X2 to X6, or in V3 and V4. */
+const ordered: readonly Words[] = [
+  function anyAccess(random) {
+    const fields = { rn: 1, rm: 7, rt: 3, rt2: 4, rs: 5, option: 3, s: 0, o0: 1, l: 1, a: 1, r: 1 };
+    const shapes = { size: random.below(4), q: random.below(2), imm9: random.below(16), imm12: 1, imm7: 1 };
+    const words: number[] = [];
+    while (words.length < 3) {
+      const row = random.pick(memoryRows);
+      const encoded = encode(row.encoding, { ...fields, ...shapes });
+      if (decodeA64(encoded) === row) words.push(encoded);
+    }
+    // X7, an index, is small.
+    return [word("MOVZ", { sf: 1, hw: 0, imm16: random.below(32), rd: 7 }), ...words];
+  },
+  function literals(random) {
+    const row = random.pick(["LDR Wt", "LDR Xt", "LDRSW Xt", "LDR St", "LDR Dt", "LDR Qt"]);
+    return [word(`${row} (literal)`, { imm19: 2 * random.below(2), rt: 3 })];
+  },
+  function exclusives(random) {
+    const size = sized(random, "");
+    return [word(`LDXR${size}`, { rn: 1, rt: 3 }), word(`STXR${size}`, { rn: 1, rt: 4, rs: 5 })];
+  },
+  function exclusivePairs(random) {
+    const size = paired(random, "");
+    return [word(`LDXP${size}`, { rn: 1, rt: 3, rt2: 4 }), word(`STXP${size}`, { rn: 1, rt: 6, rt2: 3, rs: 5 })];
+  },
+  function swaps(random) {
+    const size = sized(random, "");
+    // LDAR tells CAS what is there; every second time.
+    const expect = random.chance(50) ? [word(`LDAR${size}`, { rn: 1, rt: 2 })] : [];
+    return [...expect, word(`CAS${size}`, { rn: 1, rt: 3, rs: 2, l: 1, o0: 1 })];
+  },
+  function swapPairs(random) {
+    const size = paired(random, "");
+    const expect = random.chance(50) ? [word(`LDXP${size}`, { rn: 1, rt: 2, rt2: 3 })] : [];
+    return [...expect, word(`CASP${size}`, { rn: 1, rt: 4, rs: 2, l: 1, o0: 1 })];
+  },
+];
 
 /** Case `number` of a run with `seed`, and which kind it is. */
 export function systemCase(random: Random, number: number): { kind: string; case: SystemCase } {

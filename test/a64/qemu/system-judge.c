@@ -39,13 +39,16 @@ __asm__(
     "vectors:\n"
     ".rept 16\n"
     ".balign 128\n"
-    // Two registers are parked where no case looks; BL tells which vector it was.
+    // Three registers are parked where no case looks; BL tells which vector it was.
     "  msr mair_el1, x30\n"
     "  bl taken\n"
     ".endr\n"
     ".balign 128\n"
     "taken:\n"
     "  msr cntv_cval_el0, x29\n"
+    // Data of this program is little-endian.
+    "  mrs x29, sctlr_el1\n  msr cntp_cval_el0, x29\n"
+    "  and x29, x29, #~(1 << 25)\n  msr sctlr_el1, x29\n  isb\n"
     "  adrp x29, out\n"
     "  add x29, x29, :lo12:out\n"
     "  stp x0, x1, [x29]\n  stp x2, x3, [x29, 16]\n  stp x4, x5, [x29, 32]\n  stp x6, x7, [x29, 48]\n"
@@ -67,8 +70,8 @@ __asm__(
     ".globl enter\n"
     "enter:\n"
     "  ldp x1, x2, [x0, 248]\n  msr sp_el0, x1\n  mov sp, x2\n"
-    "  ldp x1, x2, [x0, 264]\n  msr spsr_el1, x1\n  msr sctlr_el1, x2\n"
     "  ldp x1, x2, [x0, 280]\n  msr cpacr_el1, x1\n  msr cntkctl_el1, x2\n"
+    "  ldp x1, x2, [x0, 264]\n  msr spsr_el1, x1\n  msr sctlr_el1, x2\n"
     "  mov x1, 0x45000000\n  msr elr_el1, x1\n  isb\n"
     "  mov x30, x0\n"
     "  ldp x0, x1, [x30]\n  ldp x2, x3, [x30, 16]\n  ldp x4, x5, [x30, 32]\n  ldp x6, x7, [x30, 48]\n"
@@ -137,11 +140,14 @@ static void __attribute__((noreturn)) run(void) {
   WRITE("csselr_el1", 0); WRITE("mdscr_el1", 0); WRITE("far_el1", 0); WRITE("esr_el1", 0);
   WRITE("vbar_el1", vectors); WRITE("pmuserenr_el0", 0);
   __asm__ volatile("msr s0_0_c4_c0_4, xzr; msr s0_0_c4_c0_3, xzr" ::: "memory"); // PAN, UAO
+  // EE is in force when X0 to X30 are loaded.
+  if (next->sctlr >> 25 & 1)
+    for (int n = 0; n < 31; n++) next->x[n] = __builtin_bswap64(next->x[n]);
   enter(next++);
 }
 
 void report(void) {
-  uint64_t sctlr = READ("sctlr_el1");
+  uint64_t sctlr = READ("cntp_cval_el0");
   WRITE("sctlr_el1", 0x30d00800 & ~2UL);
   __asm__ volatile("isb");
   // Not DIT: QEMU 7.2 clears it on entry, where the manual leaves it (DDI 0487 J1.1 AArch64.TakeException).
