@@ -73,6 +73,8 @@ const table = {
   eventsCommitAtOnce:          [ false,       false,       true        ],
   /** An injected abort has the IL bit of what the CPU last trapped, not always 1. */
   injectedIlFollowsTrap:       [ true,        true,        false       ],
+  /** An abort injected for a table walk of the guest says at which level. */
+  abortOnWalkHasLevel:         [ false,       false,       true        ],
   /** ESR_EL1 of an injected abort is extended from 32 bits by its sign. */
   injectedEsrSigned:           [ true,        false,       false       ],
   /** CSSELR_EL1 is loaded into the CPU when a vCPU runs, and has then its four bits. */

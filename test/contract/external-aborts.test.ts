@@ -16,7 +16,7 @@ import {
   runToFinish,
   runToMmio,
 } from "../support/guest.js";
-import { needsStage1, OTHER_TABLE, putDescriptor, turnMmuOn } from "../support/stage1.js";
+import { OTHER_TABLE, putDescriptor, turnMmuOn } from "../support/stage1.js";
 import { setVectors, vectorAt } from "../support/vectors.js";
 
 const [EC_FETCH_ABORT, EC_DATA_ABORT, EC_SERROR] = [0x21n, 0x25n, 0x2fn];
@@ -106,8 +106,7 @@ onEveryBackend("external aborts", (host) => {
     assert.equal((guest.cpu.getReg(x(0)) >> 8n) & 1n, 1n);
   });
 
-  it("of a table walk where there is no memory has the level of the walk, since 7.2", async function () {
-    await needsStage1(this, host);
+  it("of a table walk where there is no memory has the level of the walk, since 7.2", async () => {
     const nowhere = 0x1_0000_0000n;
     const guest = setUp([load(8, 0, 1)]);
     turnMmuOn(guest, nowhere);
@@ -118,8 +117,7 @@ onEveryBackend("external aborts", (host) => {
     assert.equal(faultStatus(guest), onWalk(1n));
   });
 
-  it("of a table walk's second level where there is no memory has that level since 7.2, of a fetch too", async function () {
-    await needsStage1(this, host);
+  it("of a table walk's second level where there is no memory has that level since 7.2, of a fetch too", async () => {
     const nowhere = 0x1_0000_0000n;
     const guest = setUp([load(8, 0, 1)]);
     turnMmuOn(guest, OTHER_TABLE);

@@ -22,7 +22,7 @@ import {
 import { onEveryBackend } from "../support/backends.js";
 import { DEVICE, finish, loadWords, makeGuest, RAM, runToExit, runToFinish } from "../support/guest.js";
 import { answerOf } from "../support/refusal.js";
-import { ACCESS_FLAG, blockAt, needsStage1, OTHER_TABLE, putDescriptor, turnMmuOn } from "../support/stage1.js";
+import { ACCESS_FLAG, blockAt, OTHER_TABLE, putDescriptor, turnMmuOn } from "../support/stage1.js";
 
 const zeroBlock = msr([1, 3, 7, 4, 1], 1); // dc zva, x1
 
@@ -42,10 +42,6 @@ const silentLoads: Readonly<Record<string, readonly number[]>> = {
 const last = (code: readonly number[]): bigint => 4n * BigInt(code.length - 1);
 
 onEveryBackend("accesses of every kind", (host) => {
-  beforeEach(async function () {
-    await needsStage1(this, host);
-  });
-
   /** Memory is normal: exclusives, atomics and DC ZVA are not defined for others. */
   const setUp = (code: readonly number[], prepare: (vm: Vm) => void = () => {}) => {
     const guest = makeGuest(host, [...code, ...finish], { prepare });

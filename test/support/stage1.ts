@@ -1,9 +1,7 @@
 // Stage 1 translation of a guest, set up by userspace: an identity map in blocks of 1 GiB. DDI 0487 D8.
 
 import { pc, sysReg } from "../../lib/arm64/registers.js";
-import { skip } from "../skip.js";
-import type { Host } from "./backends.js";
-import { finish, type Guest, makeGuest, RAM, runToExit } from "./guest.js";
+import { type Guest, RAM } from "./guest.js";
 
 /** Where the table is: the last page of the guest's memory but one. */
 export const TABLE = RAM + 0xf_e000n;
@@ -40,13 +38,4 @@ export function turnMmuOn(guest: Guest, upperTable = TABLE): void {
   cpu.setReg(sysReg("TTBR1_EL1"), upperTable);
   cpu.setReg(sysReg("SCTLR_EL1"), cpu.getReg(sysReg("SCTLR_EL1")) | MMU_AND_CACHES);
   cpu.setReg(pc, RAM);
-}
-
-/** Skips the running test where the model does not translate addresses yet. */
-export async function needsStage1(context: Mocha.Context, host: Host): Promise<void> {
-  if (host.backend !== "model") return;
-  const guest = makeGuest(host, finish);
-  turnMmuOn(guest);
-  if ((await runToExit(guest.cpu)).reason === "internal-error")
-    skip(context, "the model has no stage 1 translation yet");
 }

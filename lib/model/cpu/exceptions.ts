@@ -38,6 +38,7 @@ export const Fsc = {
   translation3: 0x07,
   permission3: 0x0f,
   syncExternal: 0x10,
+  syncExternalOnWalk0: 0x14,
   alignment: 0x21,
   debug: 0x22,
 } as const;

@@ -58,6 +58,8 @@ export interface WalkFault {
   readonly ipa: bigint;
   /** Of stage 2. */
   readonly fsc: number;
+  /** Of the descriptor in stage 1. */
+  readonly level: number;
   /** The hardware would have written (the access flag, dirty state). */
   readonly write: boolean;
 }
@@ -151,7 +153,7 @@ export function translateStage1(
     const index = (address >> BigInt(shift)) & ((1n << BigInt(width)) - 1n);
     const at = table | (index << 3n);
     const read = tables.read(at);
-    if (typeof read === "number") return { kind: "walk", ipa: at, fsc: -read, write: false };
+    if (typeof read === "number") return { kind: "walk", ipa: at, fsc: -read, level, write: false };
     const descriptor = read;
     const type = Number(descriptor & 3n);
     const isLeaf = level === 3 ? type === 3 : type === 1;
@@ -256,7 +258,7 @@ function finish(
   if (access.kind === "write" && readOnly) after &= ~AP2;
   if (after === descriptor) return null;
   const updated = tables.update(at, descriptor, after);
-  if (typeof updated === "number") return { kind: "walk", ipa: at, fsc: -updated, write: true };
+  if (typeof updated === "number") return { kind: "walk", ipa: at, fsc: -updated, level, write: true };
   // Somebody changed the descriptor: the next walk sees it.
   return null;
 }

@@ -5,10 +5,13 @@ import { Fsc, takeException } from "../cpu/exceptions.js";
 import { Pstate } from "../cpu/state.js";
 import { Feature } from "../vcpu-features.js";
 import type { VcpuState } from "../vcpu-state.js";
+import { walkLevel } from "./walk-level.js";
 
 const DABT_LOWER = 0x24;
 const IABT_LOWER = 0x20;
 const IL = 1n << 25n;
+/** ISS.S1PTW of what the CPU last trapped. */
+const S1PTW = 1n << 7n;
 
 const LOW_WORD = 0xffff_ffffn;
 const EAE = 1n << 31n;
@@ -18,18 +21,32 @@ const FSR_SHORT = 0x008n;
 
 /** Makes an external abort on a data access or a fetch pending: ESR_EL1 and FAR_EL1, or what AArch32 has in their place. */
 export function pendAbort(vcpu: VcpuState, access: "instruction" | "data", address: bigint): void {
+  if (vcpu.feature(Feature.el1_32bit)) {
+    vcpu.put("abortPending", 1);
+    pendAbort32(vcpu, access, address);
+    return;
+  }
+  const status = statusOf(vcpu, access, address);
+  if (status === null) return;
   vcpu.put("abortPending", 1);
-  if (vcpu.feature(Feature.el1_32bit)) pendAbort32(vcpu, access, address);
-  else pendAbort64(vcpu, access, address);
+  pendAbort64(vcpu, access, address, status);
 }
 
-function pendAbort64(vcpu: VcpuState, access: "instruction" | "data", address: bigint): void {
+/** The status code; null: a walk that ended in an abort would now find its way, and the guest tries again. */
+function statusOf(vcpu: VcpuState, access: "instruction" | "data", address: bigint): number | null {
+  const { cpu, vm } = vcpu;
+  if (!vm.profile.switches.abortOnWalkHasLevel || (cpu.esrEl2 & S1PTW) === 0n) return Fsc.syncExternal;
+  const level = walkLevel(vcpu, access, address, (cpu.hpfarEl2 >> 4n) << 12n);
+  return level === null ? null : Fsc.syncExternalOnWalk0 + level;
+}
+
+function pendAbort64(vcpu: VcpuState, access: "instruction" | "data", address: bigint, status: number): void {
   const { cpu } = vcpu;
   const { switches } = vcpu.vm.profile;
   const lower = (cpu.mode & Pstate.nRW) !== 0 || cpu.el === 0 ? 0 : 1;
   const ec = BigInt((access === "data" ? DABT_LOWER : IABT_LOWER) + lower);
   const il = switches.injectedIlFollowsTrap ? cpu.esrEl2 & IL : IL;
-  const esr = (ec << 26n) | il | BigInt(Fsc.syncExternal);
+  const esr = (ec << 26n) | il | BigInt(status);
   cpu.set("ESR_EL1", switches.injectedEsrSigned ? BigInt.asUintN(64, BigInt.asIntN(32, esr)) : esr);
   cpu.set("FAR_EL1", address);
 }
