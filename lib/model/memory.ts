@@ -1,6 +1,6 @@
 // mmap(2) of the model: pages of the VM's own linear memory. A userspace address is a byte offset in that memory.
 
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readSync, statfsSync } from "node:fs";
 import type { Mapping, MappingRequest } from "../backend.js";
 import { Refused } from "../errors.js";
 import { PAGE_BYTES } from "../uapi/constants.js";
@@ -10,20 +10,26 @@ import type { EventFds } from "./eventfd.js";
 import { findGuestMemfd, guestMemfdAllocation, guestMemfdBytes, guestMemfdHas } from "./guest-memfd.js";
 import type { VmState } from "./vm-state.js";
 
+/** TMPFS_MAGIC: of the file systems only Linux' tmpfs has pages with tags. */
+const TMPFS = 0x0102_1994;
+
 export class ModelMapping implements Mapping {
   readonly vm: VmState;
   readonly allocation: number;
   readonly offset: number;
   /** 1: mapped without PROT_WRITE; the guest's stores fail with EFAULT. */
   readonly readonly: number;
+  /** 1: the memory cannot hold MTE tags. */
+  readonly untaggable: number;
   #bytes: number;
 
   /** `from`: where in the allocation the mapping begins. */
-  constructor(vm: VmState, allocation: number, bytes: number, readonly: number, from = 0) {
+  constructor(vm: VmState, allocation: number, bytes: number, readonly: number, untaggable: number, from = 0) {
     this.vm = vm;
     this.allocation = allocation;
     this.offset = vm.allocationOffset(allocation) + from;
     this.readonly = readonly;
+    this.untaggable = untaggable;
     this.#bytes = bytes;
   }
 
@@ -50,7 +56,7 @@ export function map(vm: VmState, fds: EventFds, request: MappingRequest): ModelM
     throw new RangeError(`map: bytes must be a positive multiple of ${PAGE_BYTES}, got ${bytes}`);
   }
   if (request.kind === "guest-memfd") return mapGuestMemfd(vm, fds, request);
-  if (request.kind !== "file") return new ModelMapping(vm, allocate(vm, bytes), bytes, 0);
+  if (request.kind !== "file") return new ModelMapping(vm, allocate(vm, bytes), bytes, 0, 0);
   if (request.shared && request.writable) throw new Refused("EOPNOTSUPP", "mmap");
   return mapFile(vm, bytes, request);
 }
@@ -71,7 +77,7 @@ function mapGuestMemfd(
   return vm.locked(() => {
     const allocation = guestMemfdAllocation(vm, memfd, "mmap");
     vm.retain(allocation);
-    return new ModelMapping(vm, allocation, bytes, 0, offset);
+    return new ModelMapping(vm, allocation, bytes, 0, 1, offset);
   });
 }
 
@@ -86,7 +92,8 @@ function mapFile(vm: VmState, bytes: number, request: Extract<MappingRequest, { 
     if (!status.isFile()) throw new Refused("ENODEV", "mmap");
     // Pages wholly behind the end of a file would be SIGBUS.
     if (Math.ceil(status.size / PAGE_BYTES) * PAGE_BYTES < offset + bytes) throw new Refused("EINVAL", "mmap");
-    const mapping = new ModelMapping(vm, allocate(vm, bytes), bytes, writable ? 0 : 1);
+    const untaggable = statfsSync(path).type === TMPFS ? 0 : 1;
+    const mapping = new ModelMapping(vm, allocate(vm, bytes), bytes, writable ? 0 : 1, untaggable);
     const view = vm.view(mapping.offset, bytes);
     for (let at = 0; at < bytes; ) {
       const got = system("read", () => readSync(file, view, at, bytes - at, offset + at));

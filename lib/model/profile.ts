@@ -134,6 +134,12 @@ const table = {
   itsControlsChecked:          [ false,       false,       true        ],
   /** GICC_DIR is among the registers of a GICv2's CPU interface that userspace can ask for. */
   deactivateRegisterSaved:     [ false,       false,       true        ],
+  /** An MTE VM takes no memory over a file that is not on tmpfs; before, none that is mapped shared and writable. */
+  tagsNeedTmpfs:               [ false,       true,        true        ],
+  /** KVM_ARM_MTE_COPY_TAGS to the guest is EBUSY while a slot's writes are logged. */
+  tagsRefusedWhileLogged:      [ false,       true,        true        ],
+  /** KVM_ARM_MTE_COPY_TAGS of more than INT_MAX bytes is EINVAL. */
+  tagCopyBounded:              [ false,       true,        true        ],
   /** A signed load from MMIO comes back extended by its sign; before, the extension is undone by a mask. */
   mmioSignExtends:             [ false,       false,       true        ],
 } as const satisfies Record<string, readonly [unknown, unknown, unknown]>;

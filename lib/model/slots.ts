@@ -25,6 +25,8 @@ export interface Region {
   readonly allocation: number | null;
   /** The guest's writes cannot reach the host's memory. */
   readonly hostReadonly: number;
+  /** 1: the host's memory cannot hold MTE tags. */
+  readonly untaggable: number;
   /** KVM_MEM_GUEST_MEMFD: the memory that is the slot's instead. */
   readonly guestMemfd: { readonly fd: number; readonly offset: bigint } | null;
 }
@@ -62,7 +64,9 @@ export function setRegion(vm: VmState, fds: EventFds, region: Region, call: stri
   const part = guestMemfd === null ? null : bind(vm, fds, { ...guestMemfd, bytes }, call);
   if (guestAddress + bytes > 1n << BigInt(vm.get("ipaBits"))) throw new Refused("EFAULT", call);
   // Arm has no memory that is private to the guest: what userspace cannot map is no slot. Nor does it keep tags.
-  if (part !== null && (!part.mappable || (vm.peek("caps") & VmCap.mte) !== 0)) throw new Refused("EINVAL", call);
+  if (part !== null && !part.mappable) throw new Refused("EINVAL", call);
+  const untaggable = part !== null || (vm.profile.switches.tagsNeedTmpfs && region.untaggable === 1);
+  if (untaggable && (vm.peek("caps") & VmCap.mte) !== 0) throw new Refused("EINVAL", call);
   prepareDirtyLog(vm, id, flags, bytes, call);
   if (used) removeFromOrder(vm, id);
   else {

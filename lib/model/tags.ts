@@ -25,11 +25,13 @@ export interface TagCopy {
 /** Gives how many bytes of guest memory were covered: less than asked for where a page in the middle is missing. */
 export function copyTags(vm: VmState, { guestAddress, bytes, tags, flags }: TagCopy): number {
   const call = "KVM_ARM_MTE_COPY_TAGS";
+  const { switches } = vm.profile;
   if ((vm.peek("caps") & VmCap.mte) === 0 || (flags & ~FROM_GUEST) !== 0n) throw new Refused("EINVAL", call);
-  if (bytes % PAGE !== 0n || guestAddress % PAGE !== 0n || bytes > INT_MAX) throw new Refused("EINVAL", call);
+  if (bytes % PAGE !== 0n || guestAddress % PAGE !== 0n || (switches.tagCopyBounded && bytes > INT_MAX))
+    throw new Refused("EINVAL", call);
   const toGuest = (flags & FROM_GUEST) === 0n;
   const slots = new SlotMap(vm);
-  if (toGuest && loggedSlots(vm) > 0) throw new Refused("EBUSY", call);
+  if (toGuest && switches.tagsRefusedWhileLogged && loggedSlots(vm) > 0) throw new Refused("EBUSY", call);
   for (let done = 0; done < Number(bytes); done += PAGE_BYTES) {
     const address = Number(guestAddress) + done;
     const slot = slots.find(address);

@@ -146,7 +146,9 @@ export class ModelVm implements VmFd {
     if ((flags & ~possible) !== 0) throw new Refused("EINVAL", call);
     const hostOffset = BigInt.asUintN(64, offset + BigInt(mapping?.offset ?? 0));
     const hostReadonly = mapping instanceof ModelMapping ? mapping.readonly : 0;
-    const region = { slot: slot >>> 0, flags, guestAddress, bytes, hostOffset, allocation, hostReadonly, guestMemfd };
+    const untaggable = mapping instanceof ModelMapping ? mapping.untaggable : 0;
+    const backed = { hostOffset, allocation, hostReadonly, untaggable, guestMemfd };
+    const region = { slot: slot >>> 0, flags, guestAddress, bytes, ...backed };
     // Inside both locks: either is enough to look at the slots.
     vm.locked(() => vm.gicLocked(() => setRegion(vm, this.#eventFds, region, call)));
     flushAll(vm);

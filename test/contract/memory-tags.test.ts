@@ -1,15 +1,22 @@
 // KVM_CAP_ARM_MTE and KVM_ARM_MTE_COPY_TAGS: Documentation/virt/kvm/api.rst 7.26, 4.130.
 
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { sysReg } from "../../lib/arm64/registers.js";
 import { Kvm } from "../../lib/index.js";
 import type { Vm } from "../../lib/vm.js";
 import { skip } from "../skip.js";
-import { type Host, onEveryBackend } from "../support/backends.js";
+import { type Host, needs, onEveryBackend, onHost } from "../support/backends.js";
 import { RAM } from "../support/guest.js";
 import { answer, assertRefused } from "../support/refusal.js";
 
 const PAGE = 4096n;
+const TMPFS = 0x0102_1994;
+/** Memory over a file that is not on tmpfs. */
+const ofOtherFiles = { "6.1": "OK", "6.12": "EINVAL", "7.2": "EINVAL" } as const;
 const PAGE_TAGS = 256;
 const UNKNOWN = 0x1de7_ec7e_dbad_c0den;
 
@@ -105,13 +112,14 @@ onEveryBackend("memory tags", (host) => {
     assertRefused("EFAULT", () => copy(RAM - PAGE, "to-guest"));
   });
 
-  it("part of a page, and more than fits in the answer, are EINVAL", function () {
+  it("part of a page is EINVAL, and since 6.12 more than fits in the answer", function () {
     const vm = withMemory(this);
     const copy = (at: bigint, bytes: bigint, tags = new Uint8Array(512)) =>
       vm.copyMteTags({ direction: "from-guest", at, bytes, tags });
     assertRefused("EINVAL", () => copy(RAM + 16n, PAGE));
     assertRefused("EINVAL", () => copy(RAM, 16n));
-    assertRefused("EINVAL", () => copy(RAM, 0x8000_0000n, new Uint8Array(0x800_0000)));
+    const large = answer(() => copy(RAM, 0x8000_0000n, new Uint8Array(0x800_0000)));
+    assert.equal(large, onHost(host, { "6.1": "OK", "6.12": "EINVAL", "7.2": "EINVAL" }));
   });
 
   it("a VM without the capability says EINVAL", function () {
@@ -120,11 +128,67 @@ onEveryBackend("memory tags", (host) => {
     assertRefused("EINVAL", () => tagsOf(vm, RAM, 1n));
   });
 
-  it("while writes are logged, tags can be read and writing them is EBUSY", function () {
+  it("while writes are logged, tags can be read, and writing them is EBUSY since 6.12", function () {
     const vm = taggedVm(this);
     vm.addMemory({ at: RAM, bytes: 1 << 16, logDirty: true });
     assert.deepEqual(tagsOf(vm, RAM, 1n), new Uint8Array(PAGE_TAGS));
-    assertRefused("EBUSY", () => vm.copyMteTags({ direction: "to-guest", at: RAM, bytes: PAGE, tags: pattern(1n) }));
+    const said = answer(() => vm.copyMteTags({ direction: "to-guest", at: RAM, bytes: PAGE, tags: pattern(1n) }));
+    assert.equal(said, onHost(host, { "6.1": "OK", "6.12": "EBUSY", "7.2": "EBUSY" }));
+  });
+
+  /** A file of two pages, on a file system that keeps tags (tmpfs) or on one that does not. */
+  const makeFile = (context: Mocha.Context, on: "tmpfs" | "another file system"): string => {
+    const isTmpfs = (folder: string) => statfsSync(folder).type === TMPFS;
+    const found = ["/dev/shm", tmpdir()]
+      .filter((folder) => existsSync(folder))
+      .find((folder) => isTmpfs(folder) === (on === "tmpfs"));
+    const folder = mkdtempSync(join(found ?? tmpdir(), "kvm-arm64-"));
+    host.keep({ [Symbol.dispose]: () => rmSync(folder, { recursive: true }) });
+    if (found === undefined) {
+      const { status } = spawnSync("mount", ["-t", on === "tmpfs" ? "tmpfs" : "ramfs", "none", folder]);
+      if (status !== 0) skip(context, `the machine has no place for a file on ${on}`);
+      host.keep({ [Symbol.dispose]: () => void spawnSync("umount", ["-l", folder]) });
+    }
+    const path = join(folder, "memory");
+    writeFileSync(path, new Uint8Array(2 * Number(PAGE)));
+    return path;
+  };
+
+  it("a slot over a file on tmpfs has tags", function () {
+    const [file, vm] = [makeFile(this, "tmpfs"), taggedVm(this)];
+    vm.addMemory({ at: RAM, bytes: Number(PAGE), from: { file } });
+    assert.deepEqual(tagsOf(vm, RAM, 1n), new Uint8Array(PAGE_TAGS));
+  });
+
+  it("a slot over another file is EINVAL since 6.12: its pages cannot have tags", function () {
+    const [file, vm] = [makeFile(this, "another file system"), taggedVm(this)];
+    const said = answer(() => vm.addMemory({ at: RAM, bytes: Number(PAGE), from: { file } }));
+    assert.equal(said, onHost(host, ofOtherFiles));
+    vm.addMemory({ at: RAM + PAGE, bytes: Number(PAGE) });
+  });
+
+  it("a slot over another file that was there before the capability stays, and cannot be changed since 6.12", function () {
+    const [file, vm] = [makeFile(this, "another file system"), host.keep(openWithMte(this, host).createVm())];
+    const memory = vm.addMemory({ at: RAM, bytes: Number(PAGE), from: { file } });
+    vm.enableCap("ARM_MTE");
+    const said = answer(() => {
+      memory.logDirty = true;
+    });
+    assert.equal(said, onHost(host, ofOtherFiles));
+  });
+
+  it("guest_memfd and tags exclude each other, whichever comes first", function () {
+    needs(this, host, "GUEST_MEMFD");
+    const [first, second] = [host.keep(openWithMte(this, host).createVm()), taggedVm(this)];
+    const add = (vm: Vm) =>
+      vm.addMemory({
+        at: RAM,
+        bytes: Number(PAGE),
+        from: { guestMemfd: vm.createGuestMemfd({ bytes: PAGE, flags: 3n }) },
+      });
+    add(first);
+    assertRefused("EINVAL", () => first.enableCap("ARM_MTE"));
+    assertRefused("EINVAL", () => add(second));
   });
 
   it("memory that is read-only for the guest takes no tags", function () {

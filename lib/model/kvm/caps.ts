@@ -11,7 +11,7 @@ import { GUEST_MEMFD_FLAGS } from "../guest-memfd.js";
 import type { Host } from "../host/host.js";
 import { SLOTS, VmCap } from "../layout.js";
 import type { Profile } from "../profile.js";
-import { slotCount } from "../slots.js";
+import { hasGuestMemfdSlot, slotCount } from "../slots.js";
 import { Feature } from "../vcpu-features.js";
 import type { VmState } from "../vm-state.js";
 import { MOST_RING_BYTES } from "./dirty-ring.js";
@@ -125,7 +125,8 @@ const enable: Partial<Record<CapName, Enable>> = {
   ARM_NISV_TO_USER: setCap(VmCap.nisv),
   ARM_SYSTEM_SUSPEND: setCap(VmCap.suspend),
   ARM_SEA_TO_USER: setCap(VmCap.sea),
-  ARM_MTE: (vm, args) => vm.profile.host.mte && vm.get("vcpuCount") === 0 && setCap(VmCap.mte)(vm, args),
+  ARM_MTE: (vm, args) =>
+    vm.profile.host.mte && vm.get("vcpuCount") === 0 && !hasGuestMemfdSlot(vm) && setCap(VmCap.mte)(vm, args),
   ARM_WRITABLE_IMP_ID_REGS: (vm, args) => vm.get("vcpuCount") === 0 && setCap(VmCap.writableImp)(vm, args),
   ARM_EAGER_SPLIT_CHUNK_SIZE: (vm, args) => {
     const bytes = arg0(args);
