@@ -1,6 +1,7 @@
 // The devices, translations and collections of an ITS: how they are found, made and forgotten, and how they are written
 // to and read from the guest's tables. Documentation/virt/kvm/devices/arm-vgic-its.rst, "ITS Table ABI REV0".
 
+import { PAGE_BYTES } from "../../uapi/constants.js";
 import type { ErrnoName } from "../../uapi/errno.js";
 import { isBacked, readGuest, writeGuest } from "../guest-memory.js";
 import type { VcpuState } from "../vcpu-state.js";
@@ -38,9 +39,6 @@ const ICID = 0xffffn;
 // An entry of the collection table: 63 V, 47:16 RDbase, 15:0 ICID.
 const CTE_TARGET = 16n;
 const WORD = 0xffff_ffffn;
-
-const readEntry = ({ vm }: ItsContext, address: bigint): bigint | null =>
-  readGuest(vm, address, ENTRY_BYTES)?.getBigUint64(0, true) ?? null;
 
 /** Writes an entry of a table; false: it can not be written. */
 export function writeEntry({ vm, runner }: ItsContext, address: bigint, entry: bigint): boolean {
@@ -273,9 +271,19 @@ function scan(
   table: { readonly address: bigint; readonly bytes: number; readonly first: number },
   take: (id: number, entry: bigint) => Scanned,
 ): Scanned {
+  let page: DataView | null = null;
+  let pageAddress = 0n;
   for (let done = 0; done < table.bytes; ) {
-    const entry = readEntry(context, table.address + BigInt(done));
-    if (entry === null) return "EFAULT";
+    const address = table.address + BigInt(done);
+    const inPage = Number(address % BigInt(PAGE_BYTES));
+    if (page === null || address - BigInt(inPage) !== pageAddress) {
+      pageAddress = address - BigInt(inPage);
+      page = readGuest(context.vm, pageAddress, PAGE_BYTES);
+    }
+    if (page === null) return "EFAULT";
+    const entry = page.getBigUint64(inPage, true);
+    // What an entry makes may clear pending bits, and those may lie in the page.
+    if (entry !== 0n) page = null;
     const step = take(table.first + done / ENTRY_BYTES, entry);
     if (typeof step === "string" || step === 0) return step;
     done += step * ENTRY_BYTES;
