@@ -82,7 +82,7 @@ export class ItsNodes {
     this.#quads = new BigUint64Array(buffer);
   }
 
-  /** Another thread, or this one, made the memory larger. */
+  /** Another thread, or this one, made the memory larger, maybe in the midst of a table. */
   #lookAgain(): void {
     const { buffer } = this.vm.memory;
     this.#words = new Int32Array(buffer);
@@ -90,19 +90,19 @@ export class ItsNodes {
   }
 
   get(node: NodeRef, field: number): number {
-    if (node >= this.#words.length) this.#lookAgain();
+    if (node + field >= this.#words.length) this.#lookAgain();
     return this.#words[node + field]!;
   }
   put(node: NodeRef, field: number, value: number): void {
-    if (node >= this.#words.length) this.#lookAgain();
+    if (node + field >= this.#words.length) this.#lookAgain();
     this.#words[node + field] = value;
   }
   quad(node: NodeRef, field: number): bigint {
-    if (node >= this.#words.length) this.#lookAgain();
+    if (node + field >= this.#words.length) this.#lookAgain();
     return this.#quads[(node + field) >>> 1]!;
   }
   putQuad(node: NodeRef, field: number, value: bigint): void {
-    if (node >= this.#words.length) this.#lookAgain();
+    if (node + field >= this.#words.length) this.#lookAgain();
     this.#quads[(node + field) >>> 1] = value;
   }
 
