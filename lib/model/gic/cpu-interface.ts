@@ -51,7 +51,7 @@ export const putActivePriorities = (vcpu: VcpuState, group: Group, n: number, va
   vcpu.put("gic", value, gicVcpuCells[group === 0 ? "active0" : "active1"] + n);
 
 /** The lowest bit of 32. */
-const lowestBit = (word: number) => 31 - Math.clz32(word & -word);
+export const lowestBit = (word: number): number => 31 - Math.clz32(word & -word);
 
 /** The highest active priority: ICC_RPR_EL1. */
 export function runningPriority(vcpu: VcpuState): number {

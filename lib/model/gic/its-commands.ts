@@ -162,8 +162,9 @@ const invall: Meaning = (context, its, { collection }) => {
 const movall: Meaning = (context, its, { target, otherTarget }) => {
   const [from, to] = [vcpuOfTarget(context, target), vcpuOfTarget(context, otherTarget)];
   if (from === null || to === null || target === otherTarget) return;
+  const [fromPlace, toPlace] = [placeOf(from), placeOf(to)];
   for (const lpi of allLpis(context)) {
-    if (context.nodes.get(lpi, Field.target) === placeOf(from)) retarget(context, lpi, placeOf(to));
+    if (context.nodes.get(lpi, Field.target) === fromPlace) retarget(context, lpi, toPlace);
   }
   forgetCache(context, its);
 };

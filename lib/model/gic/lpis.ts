@@ -6,6 +6,7 @@ import type { ErrnoName } from "../../uapi/errno.js";
 import { readGuest, writeGuest } from "../guest-memory.js";
 import type { VcpuState } from "../vcpu-state.js";
 import type { VmState } from "../vm-state.js";
+import { lowestBit } from "./cpu-interface.js";
 import { type Gic, gicOf, type Ref } from "./gic.js";
 import { Its, ItsDevice, ItsNodes, Lpi, type NodeRef, Translation } from "./its-nodes.js";
 import { FIRST_LPI, Field, gicVcpuCells, Irq } from "./layout.js";
@@ -35,6 +36,8 @@ export function itsLocked<T>(vm: VmState, runner: VcpuState | null, body: (conte
 }
 
 const BUCKETS = 4096;
+/** Behind the buckets, a bit for each that is not empty: a command about all LPIs costs what there are. */
+const USED_WORDS = BUCKETS / 32;
 const CALL = "KVM_SET_DEVICE_ATTR";
 
 // Of a byte of the configuration table.
@@ -74,8 +77,13 @@ export const lpiRecord = (gic: Gic, intid: number): Ref =>
 export function* allLpis({ vm, nodes }: ItsContext): Generator<Ref, void, void> {
   const buckets = vm.get("lpis");
   if (buckets === 0) return;
-  for (let n = 0; n < BUCKETS; n++) {
-    for (let ref = nodes.get(buckets, n); ref !== 0; ref = nodes.get(ref, Lpi.next)) if (exists(nodes, ref)) yield ref;
+  for (let word = 0; word < USED_WORDS; word++) {
+    for (let used = nodes.get(buckets, BUCKETS + word); used !== 0; used &= used - 1) {
+      const bucket = 32 * word + lowestBit(used);
+      for (let ref = nodes.get(buckets, bucket); ref !== 0; ref = nodes.get(ref, Lpi.next)) {
+        if (exists(nodes, ref)) yield ref;
+      }
+    }
   }
 }
 
@@ -161,11 +169,14 @@ export function addLpi(context: ItsContext, intid: number, target: number): Ref 
 }
 
 function insert(nodes: ItsNodes, intid: number): Ref {
-  const bucket = nodes.table("lpis", BUCKETS, CALL) + (intid % BUCKETS);
+  const buckets = nodes.table("lpis", BUCKETS + USED_WORDS, CALL);
+  const bucket = intid % BUCKETS;
   const ref = nodes.make(CALL);
   nodes.put(ref, Field.intid, intid);
-  nodes.put(ref, Lpi.next, nodes.get(bucket, 0));
-  nodes.put(bucket, 0, ref);
+  nodes.put(ref, Lpi.next, nodes.get(buckets, bucket));
+  nodes.put(buckets, bucket, ref);
+  const used = BUCKETS + (bucket >>> 5);
+  nodes.put(buckets, used, nodes.get(buckets, used) | (1 << (bucket & 31)));
   return ref;
 }
 
