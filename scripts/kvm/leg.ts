@@ -16,7 +16,9 @@ import { type KernelSeries, kernelSeries } from "./packages.js";
  */
 const testFolders = [
   { folder: "dist/test/contract", files: "**/*.test.js" },
-  { folder: "dist/test/bad-input", files: "{arguments,exit,life}.test.js" },
+  { folder: "dist/test/bad-input", files: "arguments.test.js" },
+  { folder: "dist/test/bad-input", files: "exit.test.js" },
+  { folder: "dist/test/bad-input", files: "life.test.js" },
   { folder: "dist/test/native", files: "**/*.test.js" },
   { folder: "dist/test/vmm", files: "machine.test.js" },
   { folder: "dist/test/guests", files: "run.test.js" },
