@@ -74,6 +74,17 @@ onEveryBackend("vCPU attributes", (host) => {
     assertRefused("EBUSY", () => cpu.setAttr(GROUP.PMU_V3, PMU_IRQ, 23));
   });
 
+  it("the PMU is of the whole VM since 6.12: a vCPU without INIT has it, too", function () {
+    needs(this, host, "ARM_PMU_V3");
+    const { vm } = makeGuest(host, [], { features: ["pmu-v3"] });
+    const other = host.keep(vm.createVcpu());
+    assert.equal(
+      answer(() => other.setAttr(GROUP.PMU_V3, PMU_INIT)),
+      host.kernel === "6.1" ? "ENODEV" : "OK",
+    );
+    assert.equal(other.hasAttr(GROUP.PMU_V3, PMU_INIT), host.kernel !== "6.1");
+  });
+
   it("the PMU's interrupt needs an in-kernel interrupt controller", function () {
     needs(this, host, "ARM_PMU_V3");
     const { cpu } = makeGuest(host, [], { features: ["pmu-v3"] });

@@ -16,7 +16,12 @@ const FIRST_PPI = 16;
 const FIRST_SPI = 32;
 const SPIS_END = 1020;
 
-const hasPmu = (vcpu: VcpuState): boolean => vcpu.feature(Feature.pmuV3);
+/** Where features are the VM's, a vCPU has them before its own INIT. */
+function hasPmu(vcpu: VcpuState): boolean {
+  if (!vcpu.vm.profile.switches.featuresAreVmWide) return vcpu.feature(Feature.pmuV3);
+  const features = vcpu.vm.get("features");
+  return features !== -1 && (features & Feature.pmuV3) !== 0;
+}
 const isPpi = (intid: number): boolean => intid >= FIRST_PPI && intid < FIRST_SPI;
 
 export const pmuAttributes: AttributeGroup = {
