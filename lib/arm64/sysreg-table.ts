@@ -163,7 +163,8 @@ const whenTCRX = { "6.1": [], "6.12": [], "7.2": ["TCRX"] } as const;
 
 /** Error records that KVM never has: read as zero since the first kernels, or since 7.2. */
 const RAS: Said = { when: ["RAS"], guest: "raz-wi", reset: 0n };
-const RAS_7_2: Said = { ...RAS, guest: { "6.1": "undefined", "6.12": "undefined", "7.2": "raz-wi" } };
+/** A CPU without error records (ERRIDR_EL1.NUM is 0, as guests read it) has none of theirs: DDI 0487 D24. */
+const ERROR_RECORD: Said = { ...RAS, guest: "undefined" };
 
 const SPE: Said = { when: ["SPE"], guest: "undefined" };
 const LOR: Said = { when: ["LOR"], guest: "raz-wi", reset: 0n };
@@ -200,18 +201,18 @@ const el1Regs = [
   row("AFSR1_EL1",       [3, 0,  5,  1, 1], "rw", EVERY,      { reset: "unknown" }),
   row("ESR_EL1",         [3, 0,  5,  2, 0], "rw", EVERY,      { reset: "unknown" }),
   row("ERRIDR_EL1",      [3, 0,  5,  3, 0], "r",  NEVER,      RAS),
-  row("ERRSELR_EL1",     [3, 0,  5,  3, 1], "rw", NEVER,      RAS),
-  row("ERXFR_EL1",       [3, 0,  5,  4, 0], "r",  NEVER,      RAS),
-  row("ERXCTLR_EL1",     [3, 0,  5,  4, 1], "rw", NEVER,      RAS),
-  row("ERXSTATUS_EL1",   [3, 0,  5,  4, 2], "rw", NEVER,      RAS),
-  row("ERXADDR_EL1",     [3, 0,  5,  4, 3], "rw", NEVER,      RAS),
-  row("ERXPFGF_EL1",     [3, 0,  5,  4, 4], "r",  NEVER,      RAS_7_2),
-  row("ERXPFGCTL_EL1",   [3, 0,  5,  4, 5], "rw", NEVER,      RAS_7_2),
-  row("ERXPFGCDN_EL1",   [3, 0,  5,  4, 6], "rw", NEVER,      RAS_7_2),
-  row("ERXMISC0_EL1",    [3, 0,  5,  5, 0], "rw", NEVER,      RAS),
-  row("ERXMISC1_EL1",    [3, 0,  5,  5, 1], "rw", NEVER,      RAS),
-  row("ERXMISC2_EL1",    [3, 0,  5,  5, 2], "rw", NEVER,      RAS_7_2),
-  row("ERXMISC3_EL1",    [3, 0,  5,  5, 3], "rw", NEVER,      RAS_7_2),
+  row("ERRSELR_EL1",     [3, 0,  5,  3, 1], "rw", NEVER,      ERROR_RECORD),
+  row("ERXFR_EL1",       [3, 0,  5,  4, 0], "r",  NEVER,      ERROR_RECORD),
+  row("ERXCTLR_EL1",     [3, 0,  5,  4, 1], "rw", NEVER,      ERROR_RECORD),
+  row("ERXSTATUS_EL1",   [3, 0,  5,  4, 2], "rw", NEVER,      ERROR_RECORD),
+  row("ERXADDR_EL1",     [3, 0,  5,  4, 3], "rw", NEVER,      ERROR_RECORD),
+  row("ERXPFGF_EL1",     [3, 0,  5,  4, 4], "r",  NEVER,      ERROR_RECORD),
+  row("ERXPFGCTL_EL1",   [3, 0,  5,  4, 5], "rw", NEVER,      ERROR_RECORD),
+  row("ERXPFGCDN_EL1",   [3, 0,  5,  4, 6], "rw", NEVER,      ERROR_RECORD),
+  row("ERXMISC0_EL1",    [3, 0,  5,  5, 0], "rw", NEVER,      ERROR_RECORD),
+  row("ERXMISC1_EL1",    [3, 0,  5,  5, 1], "rw", NEVER,      ERROR_RECORD),
+  row("ERXMISC2_EL1",    [3, 0,  5,  5, 2], "rw", NEVER,      ERROR_RECORD),
+  row("ERXMISC3_EL1",    [3, 0,  5,  5, 3], "rw", NEVER,      ERROR_RECORD),
   row("TFSR_EL1",        [3, 0,  5,  6, 0], "rw", EVERY,      MTE),
   row("TFSRE0_EL1",      [3, 0,  5,  6, 1], "rw", EVERY,      MTE),
   row("FAR_EL1",         [3, 0,  6,  0, 0], "rw", EVERY,      { reset: "unknown" }),
