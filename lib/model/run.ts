@@ -392,6 +392,7 @@ function environmentOf(vcpu: VcpuState, eventFds: EventFds, pmu: Pmu): Environme
       if (pmuRegisters.has(name)) return pmu.read(name as SysRegName);
       if (name === "CCSIDR_EL1") return selectedCcsidr(vcpu);
       return vm.get("irqchip") === 0 ? undefined : readGicRegister(vcpu, name);
+    cpuHasSve: vcpu.vm.profile.host.vectorLengths !== 0,
     },
     writeRegister(name, value) {
       if (pmuRegisters.has(name)) return pmu.write(name as SysRegName, value);

@@ -11,6 +11,9 @@ import { mov64, mrs, store } from "../support/assemble.js";
 import { type Host, needs, onEveryBackend } from "../support/backends.js";
 import { finish, type Guest, makeGuest, RAM, runToFinish } from "../support/guest.js";
 import { hasAArch32, idOf, idRows, lowest } from "../support/id-fields.js";
+import { setVectors } from "../support/vectors.js";
+
+const IL = 1n << 25n;
 
 /** Where the guest leaves what it read: a word for each register, in the order of the list. */
 const READ_AT = 0x8000;
@@ -67,6 +70,24 @@ onEveryBackend("ID registers in the guest", (host) => {
       });
     const read = await guestReads(made);
     assert.deepEqual(text(compared(read)), text(compared(valuesOf(made.cpu))));
+  });
+
+  it("that are not there trap as system registers, where the CPU has FEAT_IDST", async () => {
+    const absent: readonly Encoding[] = [
+      [3, 0, 0, 0, 1],
+      [3, 1, 0, 0, 3],
+      [3, 1, 0, 4, 5],
+      [3, 3, 0, 0, 2],
+    ];
+    for (const encoding of absent) {
+      const made = makeGuest(host, [mrs(9, encoding)]);
+      setVectors(made);
+      await runToFinish(made.cpu);
+      const [op0, op1, crn, crm, op2] = encoding.map(BigInt) as [bigint, bigint, bigint, bigint, bigint];
+      const iss = (op0 << 20n) | (op2 << 17n) | (op1 << 14n) | (crn << 10n) | (9n << 5n) | (crm << 1n) | 1n;
+      const idst = ((made.cpu.getReg(sysReg("ID_AA64MMFR2_EL1")) >> 36n) & 15n) !== 0n;
+      assert.equal(made.cpu.getReg(sysReg("ESR_EL1")), idst ? (0x18n << 26n) | IL | iss : IL, String(encoding));
+    }
   });
 
   it("lowered as far as they can be, all at once, read there as they were set", async function () {

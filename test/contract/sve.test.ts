@@ -4,8 +4,11 @@ import assert from "node:assert/strict";
 import { type RegId, regId } from "../../lib/arm64/reg-id.js";
 import { fpsr, sve, sysReg, v } from "../../lib/arm64/registers.js";
 import { packVqs, unpackVqs } from "../../lib/arm64/sve.js";
+import { mrs } from "../support/assemble.js";
 import { needs, onEveryBackend } from "../support/backends.js";
+import { exceptionClass, makeGuest, runToFinish } from "../support/guest.js";
 import { answer, assertRefused } from "../support/refusal.js";
+import { setVectors } from "../support/vectors.js";
 
 onEveryBackend("KVM_ARM_VCPU_FINALIZE", (host) => {
   const makeVcpu = () => host.keep(host.keep(host.kvm.createVm()).createVcpu());
@@ -27,6 +30,23 @@ onEveryBackend("KVM_ARM_VCPU_FINALIZE", (host) => {
   it("before INIT is ENOEXEC", () => {
     assertRefused("ENOEXEC", () => makeVcpu().finalize("sve"));
   });
+});
+
+onEveryBackend("ZCR_EL1 on a vCPU without SVE", (host) => {
+  for (const [cpacr, what, ec] of [
+    // FPEN and ZEN
+    [3n << 20n, "is trapped by CPACR_EL1.ZEN first, where the CPU has SVE", 0x19n],
+    [1n << 16n, "is trapped by CPACR_EL1.FPEN then", 0x07n],
+    [(3n << 20n) | (1n << 16n), "is UNDEFINED where they allow it", 0n],
+  ] as const) {
+    it(what, async () => {
+      const guest = makeGuest(host, [mrs(0, [3, 0, 1, 2, 0])]); // mrs x0, zcr_el1
+      setVectors(guest);
+      guest.cpu.setReg(sysReg("CPACR_EL1"), cpacr);
+      await runToFinish(guest.cpu);
+      assert.equal(exceptionClass(guest.cpu), host.kvm.has("ARM_SVE") ? ec : 0n);
+    });
+  }
 });
 
 onEveryBackend("SVE", (host) => {

@@ -13,6 +13,7 @@ export const Ec = {
   hvc64: 0x16,
   smc64: 0x17,
   system: 0x18,
+  sve: 0x19,
   instructionAbortLower: 0x20,
   instructionAbort: 0x21,
   pcAlignment: 0x22,

@@ -224,9 +224,9 @@ export class SystemRegisters {
   /** MRS. `id`: op0:op1:CRn:CRm:op2 in 16 bits. */
   read(id: number, rt: number): SystemOutcome {
     const register = this.find(id);
-    if (register === null) return this.reservedIdRegister(id) ? 0n : "undefined";
+    if (register === null) return this.reservedIdRegister(id) ? 0n : this.undefinedRead(id, rt);
     const refusal = this.refusal(register, id, rt, false);
-    if (refusal !== null) return refusal;
+    if (refusal !== null) return refusal === "undefined" ? this.undefinedRead(id, rt) : refusal;
     const behaviour = onKernel(register.row.guest, this.kernel);
     if (behaviour === "raz-wi") return 0n;
     if (register.hooks.read !== undefined) return register.hooks.read(this);
@@ -341,20 +341,33 @@ export class SystemRegisters {
     const { row } = register;
     const { el } = this.state;
     if (register.absent) return "undefined";
+    if (el === 1 && row.name === "ZCR_EL1" && this.environment.cpuHasSve === true) {
+      const trap = this.sveTrap();
+      if (trap !== null) return trap;
+    }
     if (!row.guestWhen.every((condition) => this.environment.has(condition))) return "undefined";
     if (onKernel(row.guest, this.kernel) === "undefined") return "undefined";
     const allowed = el === 0 ? row.el0 : row.el1;
-    if (!allowed.includes(write ? "w" : "r")) {
-      // FEAT_IDST: EL0 reads of the ID space are reported as such.
-      const idSpace = !write && el === 0 && id >> 7 === packEncoding([3, 0, 0, 0, 0]) >> 7;
-      return idSpace && this.environment.promises("IDST") ? systemTrap(id, rt, true) : "undefined";
-    }
+    if (!allowed.includes(write ? "w" : "r")) return "undefined";
     if (register.floatingPoint && this.fpTrapped()) return syndrome(Ec.fpAccess, 0x1e0_0000);
     if (el === 0 && register.el0Control?.(this.state, write) === false) {
       // KVM traps the PMU's registers, and says so in its own way.
       return row.name.startsWith("PM") ? "undefined" : systemTrap(id, rt, !write);
     }
     return null;
+  }
+
+  /** CheckSVEEnabled at EL1, by CPACR_EL1: before it, what a hypervisor traps. */
+  private sveTrap(): number | null {
+    if (((this.state.get("CPACR_EL1") >> 16n) & 1n) === 0n) return syndrome(Ec.sve, 0);
+    return this.fpTrapped() ? syndrome(Ec.fpAccess, 0x1e0_0000) : null;
+  }
+
+  /** FEAT_IDST: exceptions that reads of the feature ID space give are reported as system register traps. */
+  private undefinedRead(id: number, rt: number): SystemOutcome {
+    const [op0, op1, crn, crm] = unpackEncoding(id);
+    const idSpace = op0 === 3 && (op1 === 0 || op1 === 1 || op1 === 3) && crn === 0 && crm <= 7;
+    return idSpace && this.environment.promises("IDST") ? systemTrap(id, rt, true) : "undefined";
   }
 
   /** The unallocated part of the ID space reads as zero (DDI 0487 D23.1, "Principles of the ID scheme"). */

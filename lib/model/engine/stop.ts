@@ -52,6 +52,8 @@ export interface Environment {
   readonly kernel?: Kernel;
   /** How many breakpoints and watchpoints the CPU has; undefined: as many as the architecture knows. */
   readonly points?: { readonly breakpoints: number; readonly watchpoints: number };
+  /** The CPU has SVE, whether or not this vCPU has: CPACR_EL1.ZEN traps before the hypervisor does. */
+  readonly cpuHasSve?: boolean;
   /** A system register that lives outside the CPU (the GIC's ICC_*): the value, or undefined if there is none. "undefined": so
    * is the access. */
   readRegister?(name: string): bigint | "undefined" | undefined;
