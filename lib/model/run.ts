@@ -401,9 +401,9 @@ function environmentOf(vcpu: VcpuState, eventFds: EventFds, pmu: Pmu): Environme
       return ended !== undefined;
     },
     registerWritten(name) {
-      if (vm.get("irqchip") === 0 || !isTimerRegister(name)) return;
-      setTimerLines(vcpu, timerLevels(vcpu));
-      // The slice ends when the timer fires next.
+      if (!isTimerRegister(name)) return;
+      if (vm.get("irqchip") !== 0) setTimerLines(vcpu, timerLevels(vcpu));
+      // The slice ends when the timer fires next, or at once: without a GIC, a line that changed is userspace's.
       vcpu.cpu.kick();
     },
     invalidateOthers: () => flushAll(vm),

@@ -115,6 +115,11 @@ for (const timer of timers) {
       assert.equal(cpu.deviceIrqLevel & timer.level, timer.level);
     });
 
+    it("ends the run at once, not at the next exit", async () => {
+      const { cpu } = withDeadline(0n, [movz(2, 1), msr(ctl, 2), isb, ...Array.from({ length: 200 }, () => isb)]);
+      assert.equal((await runToExit(cpu)).reason, "interrupted");
+    });
+
     it("masked again by IMASK, its line falls", async () => {
       const { cpu } = withDeadline(0n, [movz(2, 1), msr(ctl, 2), isb, movz(2, 3), msr(ctl, 2), isb]);
       let exit = await runToExit(cpu);
