@@ -116,6 +116,7 @@ const vcpuTable = [
   ["abortPending", 1, "1: external abort to be taken at the next entry (kernels that do not commit at once)"],
   ["debugControl", 1, "KVM_SET_GUEST_DEBUG: control"],
   ["stepPending", 1, "1: an instruction was stepped by other means, its exit is still to come"],
+  ["skipped", 1, "1: this KVM_RUN has done the instruction before PC by other means since it was last in the guest"],
   ["debugRegs", 64, "dbg_bcr, dbg_bvr, dbg_wcr, dbg_wvr"],
   ["dirtyRing", 1, "byte of the dirty ring"],
   ["ringPushed", 1, "entries ever pushed to it"],

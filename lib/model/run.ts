@@ -98,6 +98,7 @@ export class Runner {
     // Devices look up as the vCPU is loaded, if only to leave at once.
     if (this.#gic !== null && ranBefore) this.#driveLines();
     loadRegisters(vcpu);
+    vcpu.put("skipped", 0);
     if (vcpu.run.getUint32(run.exit_reason, true) === KVM_EXIT.MMIO) completeMmio(vcpu);
     commitAbort(vcpu);
     // A run that ends so has answered the kicks before it, whatever it was that ended it.
@@ -236,6 +237,7 @@ export class Runner {
   /** Guest time until something happens that is not the guest's own business. */
   *#enter(): Generator<Pause, Outcome, void> {
     const vcpu = this.#vcpu;
+    const guestsSs = vcpu.cpu.mode & Pstate.SS;
     const stepping = this.#armDebug();
     const began = performance.now();
     const budget = this.#gic === null ? this.#budget : this.#untilTimer();
@@ -257,6 +259,8 @@ export class Runner {
     if (ec === Ec.hvc64) vcpu.cpu.mode &= ~Pstate.SS;
     if (ec === Ec.stepLower) vcpu.put("stepPending", 0);
     else if (stepping && (vcpu.cpu.mode & Pstate.SS) === 0) vcpu.put("stepPending", 1);
+    // Outside the guest PSTATE.SS is the guest's own.
+    if (stepping) vcpu.cpu.mode = (vcpu.cpu.mode & ~Pstate.SS) | guestsSs;
     switch (ec) {
       case Ec.wfx:
         yield* this.#wait(stop.esr);
@@ -342,6 +346,7 @@ export class Runner {
   /** Tells the engine what KVM_SET_GUEST_DEBUG asked for; true: it single-steps. */
   #armDebug(): boolean {
     const vcpu = this.#vcpu;
+    const skipped = vcpu.exchange("skipped", 0) === 1;
     const control = vcpu.get("debugControl");
     if ((control & KVM_GUESTDBG.ENABLE) === 0) {
       this.#engine.debug = noGuestDebug;
@@ -359,7 +364,7 @@ export class Runner {
     };
     if (!singleStep) return false;
     // An instruction that was emulated has used up its step: the exit comes before the next one.
-    if (vcpu.get("stepPending") === 1) vcpu.cpu.mode &= ~Pstate.SS;
+    if (skipped || vcpu.get("stepPending") === 1) vcpu.cpu.mode &= ~Pstate.SS;
     else vcpu.cpu.mode |= Pstate.SS;
     return true;
   }
@@ -387,12 +392,12 @@ function environmentOf(vcpu: VcpuState, eventFds: EventFds, pmu: Pmu): Environme
     counter: (timer) => counter(vcpu.vm, timer),
     promises: (feature) => vcpu.promises(feature),
     points: vcpu.vm.profile.host,
+    cpuHasSve: vcpu.vm.profile.host.vectorLengths !== 0,
     has: (condition) => vcpu.has(condition) && !(condition === "PMU" && pmuIsHidden(vcpu)),
     readRegister(name) {
       if (pmuRegisters.has(name)) return pmu.read(name as SysRegName);
       if (name === "CCSIDR_EL1") return selectedCcsidr(vcpu);
       return vm.get("irqchip") === 0 ? undefined : readGicRegister(vcpu, name);
-    cpuHasSve: vcpu.vm.profile.host.vectorLengths !== 0,
     },
     writeRegister(name, value) {
       if (pmuRegisters.has(name)) return pmu.write(name as SysRegName, value);

@@ -212,4 +212,5 @@ export function skipInstruction(vcpu: VcpuState): void {
   const { cpu } = vcpu;
   cpu.pc = BigInt.asUintN(64, cpu.pc + 4n);
   cpu.mode &= ~(Pstate.SS | Pstate.BTYPE);
+  vcpu.put("skipped", 1);
 }

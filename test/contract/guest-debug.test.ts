@@ -1,14 +1,17 @@
 // KVM_SET_GUEST_DEBUG. Documentation/virt/kvm/api.rst 4.87.
 
 import assert from "node:assert/strict";
-import { elrEl1, pc, sysReg, x } from "../../lib/arm64/registers.js";
+import { elrEl1, pc, pstate, spsr, sysReg, x } from "../../lib/arm64/registers.js";
 import { pack, structs } from "../../lib/uapi/structs.js";
-import { addImmediate, branch, brk, load, nop } from "../support/assemble.js";
+import { addImmediate, branch, brk, eret, load, nop, smc, storePair } from "../support/assemble.js";
 import { onEveryBackend } from "../support/backends.js";
 import { DEVICE, finish, loadWords, makeGuest, RAM, runToExit, runToFinish, runToMmio } from "../support/guest.js";
-import { assertRefused } from "../support/refusal.js";
+import { assertRefused, assertRunRefused } from "../support/refusal.js";
+import { setVectors, vectorAt } from "../support/vectors.js";
 
 const [EC_BREAKPOINT, EC_STEP, EC_WATCHPOINT, EC_BRK] = [0x30n, 0x32n, 0x34n, 0x3cn]; // as taken from a lower exception level
+const [STEPPED, NOT_STEPPED] = [0xcb00_0022n, 0xca00_0022n]; // ISV
+const PSTATE_SS = 1n << 21n;
 const ENABLED_AT_EL1 = 0x1e7n; // BAS: all four bytes; PMC: EL1 and EL0; E
 
 onEveryBackend("guest debug", (host) => {
@@ -41,6 +44,49 @@ onEveryBackend("guest debug", (host) => {
     const next = await runToExit(cpu);
     assert.equal(next.reason, "debug");
     assert.equal(cpu.getReg(x(0)), 0x0101_0101n);
+  });
+
+  it("a step that an instruction done by other means has used up says that none was stepped", async () => {
+    const { cpu } = makeGuest(host, [load(4, 0, 1), smc(1), nop, ...finish]);
+    cpu.setReg(x(1), DEVICE);
+    await runToMmio(cpu);
+    cpu.setGuestDebug({ singleStep: true });
+    const seen: unknown[] = [];
+    for (const _ of [1, 2, 3]) {
+      const exit = await runToExit(cpu);
+      seen.push(exit.reason === "debug" && exit.syndrome, cpu.getReg(pc));
+    }
+    assert.deepEqual(seen, [NOT_STEPPED, RAM + 4n, NOT_STEPPED, RAM + 8n, STEPPED, RAM + 12n]);
+  });
+
+  it("a step into an exception of the guest's stops at its vector", async () => {
+    const guest = makeGuest(host, [0, nop]); // udf #0
+    setVectors(guest, { synchronous: [nop, ...finish] });
+    guest.cpu.setGuestDebug({ singleStep: true });
+    const first = await runToExit(guest.cpu);
+    const at = guest.cpu.getReg(pc);
+    const second = await runToExit(guest.cpu);
+    assert.deepEqual(
+      [first.reason === "debug" && first.syndrome, at, second.reason === "debug" && second.syndrome],
+      [STEPPED, vectorAt("synchronous"), STEPPED],
+    );
+  });
+
+  it("a step over ERET is one as any other", async () => {
+    const { cpu } = makeGuest(host, [eret, nop, nop, ...finish]);
+    cpu.setReg(elrEl1, RAM + 8n);
+    cpu.setReg(spsr("EL1"), 0x3c5n);
+    cpu.setGuestDebug({ singleStep: true });
+    const exit = await runToExit(cpu);
+    assert.deepEqual([exit.reason === "debug" && exit.syndrome, cpu.getReg(pc)], [STEPPED, RAM + 8n]);
+  });
+
+  it("a step that ends otherwise leaves PSTATE.SS as it was", async () => {
+    const { cpu } = makeGuest(host, [storePair(0, 0, 1), nop, ...finish]); // no syndrome
+    cpu.setReg(x(1), DEVICE);
+    cpu.setGuestDebug({ singleStep: true });
+    await assertRunRefused("ENOSYS", () => cpu.run());
+    assert.equal(cpu.getReg(pstate) & PSTATE_SS, 0n);
   });
 
   it("BRK exits when software breakpoints are wanted, at the BRK, with its immediate", async () => {
