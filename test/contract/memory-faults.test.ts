@@ -2,8 +2,10 @@
 // (KVM_EXIT_MMIO, KVM_EXIT_ARM_NISV), 4.8.
 
 import assert from "node:assert/strict";
+import { decode } from "../../lib/arm64/fields.js";
 import { pc, sysReg, x } from "../../lib/arm64/registers.js";
 import type { Vm } from "../../lib/vm.js";
+import { skip } from "../skip.js";
 import {
   addImmediate,
   branchNonZero,
@@ -42,6 +44,13 @@ const silentLoads: Readonly<Record<string, readonly number[]>> = {
 const last = (code: readonly number[]): bigint => 4n * BigInt(code.length - 1);
 
 onEveryBackend("accesses of every kind", (host) => {
+  beforeEach(function () {
+    if (!this.currentTest?.title.startsWith("CAS")) return;
+    const { cpu } = makeGuest(host, [...finish]);
+    const { Atomic } = decode("ID_AA64ISAR0_EL1", cpu.getReg(sysReg("ID_AA64ISAR0_EL1"))).fields;
+    if (Atomic === 0) skip(this, "the CPU has no atomic instructions (FEAT_LSE)");
+  });
+
   /** Memory is normal: exclusives, atomics and DC ZVA are not defined for others. */
   const setUp = (code: readonly number[], prepare: (vm: Vm) => void = () => {}) => {
     const guest = makeGuest(host, [...code, ...finish], { prepare });
