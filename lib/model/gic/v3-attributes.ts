@@ -12,7 +12,6 @@ import type { ErrnoName } from "../../uapi/errno.js";
 import type { Attribute, DeviceKind } from "../device.js";
 import { Busy, VCPUS } from "../layout.js";
 import type { VcpuState } from "../vcpu-state.js";
-import { vcpuById } from "../vcpu-state.js";
 import { answerQuad, answerWord, askedQuad, givenQuad, givenWord } from "./attribute-values.js";
 import { firstRegionBase, placeDistributor, placeRedistributors, placeRegion, regionValue } from "./frames.js";
 import { type Gic, gicOf } from "./gic.js";
@@ -46,10 +45,10 @@ function affinityOfAttr(attr: bigint): bigint {
   return ((packed & 0xff00_0000n) << 8n) | (packed & 0xff_ffffn);
 }
 
-/** The vCPU that an attribute of registers is about; the distributor's is that with id 0. */
+/** The vCPU that an attribute of registers is about; the distributor's is the first, whatever its id. */
 function vcpuOf(gic: Gic, { group, attr }: Attribute, call: string): VcpuState {
-  const vcpu = group === GROUP.DIST_REGS ? vcpuById(gic.vm, 0) : vcpuByAffinity(gic, affinityOfAttr(attr));
-  if (vcpu === null) throw new Refused("EINVAL", call);
+  const vcpu = group === GROUP.DIST_REGS ? gic.vcpus[0] : vcpuByAffinity(gic, affinityOfAttr(attr));
+  if (vcpu === undefined || vcpu === null) throw new Refused("EINVAL", call);
   return vcpu;
 }
 
@@ -161,9 +160,10 @@ function setRegister(attribute: Attribute, value: Uint8Array | null): void {
   vcpuOf(gic, attribute, SET);
   if (group === GROUP.CPU_SYSREGS) {
     withRegisters(attribute, SET, (_, vcpu) => {
+      const given = givenQuad(value);
       const register = cpuRegister(attr);
       if (register === undefined) throw new Refused("ENOENT", SET);
-      check(register.set(vcpu, givenQuad(value), vm.profile.host.gic!), SET);
+      check(register.set(vcpu, given, vm.profile.host.gic!), SET);
       gic.signal(vcpu);
     });
     return;
