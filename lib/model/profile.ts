@@ -65,6 +65,10 @@ const table = {
   gicFieldsFollowIrqchip:      [ false,       false,       true        ],
   /** GICD_IIDR and GICD_TYPER2 can be set before KVM_DEV_ARM_VGIC_CTRL_INIT; so can KVM_DEV_ARM_VGIC_GRP_MAINT_IRQ. */
   gicPresetRegisters:          [ false,       false,       true        ],
+  /** A run that leaves at once, too, raises binary points to the CPU's least. */
+  binaryPointsAtLoad:          [ true,        true,        false       ],
+  /** Without a GIC, the guest reaches the CPU interface's registers of one CPU; since 6.12 ICC_SRE_EL1 alone. */
+  cpuInterfaceUntrapped:       [ true,        false,       false       ],
   /** ICC_DIR_EL1 deactivates a shared interrupt that is active on another vCPU. */
   dirReachesOthers:            [ false,       false,       true        ],
   /** KVM_GET_VCPU_EVENTS and its SET refuse before INIT. */

@@ -22,6 +22,7 @@ import { type Gic, gicOf } from "./gic/gic.js";
 import { readGicRegister, writeGicRegister } from "./gic/guest-registers.js";
 import { interruptEnded } from "./gic/irqfd.js";
 import { ownTimerLines, setOwnedLine, setTimerLines } from "./gic/lines.js";
+import { readUntrapped, writeUntrapped } from "./gic/untrapped.js";
 import { mapGic } from "./gic/v3.js";
 import { shareRing } from "./kvm/buses.js";
 import { selectedCcsidr } from "./kvm/demux-regs.js";
@@ -103,6 +104,7 @@ export class Runner {
     commitAbort(vcpu);
     // A run that ends so has answered the kicks before it, whatever it was that ended it.
     const kicked = vcpu.exchange("kicked", 0) === 1;
+    if (this.#gic !== null && vcpu.vm.profile.switches.binaryPointsAtLoad) clampBinaryPoints(vcpu);
     if (kicked || vcpu.run.getUint8(run.immediate_exit) !== 0) return errno("EINTR");
     vcpu.run.setUint32(run.exit_reason, KVM_EXIT.UNKNOWN, true);
     vcpu.run.setUint16(run.flags, 0, true);
@@ -393,15 +395,19 @@ function environmentOf(vcpu: VcpuState, eventFds: EventFds, pmu: Pmu): Environme
     promises: (feature) => vcpu.promises(feature),
     points: vcpu.vm.profile.host,
     cpuHasSve: vcpu.vm.profile.host.vectorLengths !== 0,
-    has: (condition) => vcpu.has(condition) && !(condition === "PMU" && pmuIsHidden(vcpu)),
+    has(condition) {
+      if (condition === "GICv3" && vm.get("irqchip") === 0) return vm.profile.host.gic?.v3 === true;
+      return vcpu.has(condition) && !(condition === "PMU" && pmuIsHidden(vcpu));
+    },
     readRegister(name) {
       if (pmuRegisters.has(name)) return pmu.read(name as SysRegName);
       if (name === "CCSIDR_EL1") return selectedCcsidr(vcpu);
-      return vm.get("irqchip") === 0 ? undefined : readGicRegister(vcpu, name);
+      return vm.get("irqchip") === 0 ? readUntrapped(vcpu, name) : readGicRegister(vcpu, name);
     },
     writeRegister(name, value) {
       if (pmuRegisters.has(name)) return pmu.write(name as SysRegName, value);
-      const ended = vm.get("irqchip") === 0 ? undefined : writeGicRegister(vcpu, name, value);
+      if (vm.get("irqchip") === 0) return writeUntrapped(vcpu, name, value);
+      const ended = writeGicRegister(vcpu, name, value);
       if (typeof ended === "number") interruptEnded(vm, eventFds, ended);
       return ended !== undefined;
     },

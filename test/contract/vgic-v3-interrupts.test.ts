@@ -13,7 +13,7 @@ import type { Vcpu } from "../../lib/vcpu.js";
 import { mov64, movz, mrs, msr, store } from "../support/assemble.js";
 import { type Host, needsDevice, onEveryBackend, onHost } from "../support/backends.js";
 import { DISTRIBUTOR, makeGicGuest } from "../support/gic.js";
-import { finish, loadWords, RAM, runToFinish } from "../support/guest.js";
+import { finish, loadWords, makeGuest, RAM, runToFinish } from "../support/guest.js";
 import { answer, assertRefused } from "../support/refusal.js";
 
 /** op0, op1, CRn, CRm, op2 of ICC_*_EL1. */
@@ -75,6 +75,29 @@ const stateOf = ({ gic }: Made) =>
     (word) => (word & BIT) !== 0,
   );
 const priorities = ({ gic }: Made) => gic.getAttr(GROUP.CPU_SYSREGS, AP1R0, 64);
+
+onEveryBackend("without a GIC, the CPU interface of a host with a GICv3", (host) => {
+  beforeEach(function () {
+    needsDevice(this, host, "vgic-v3");
+  });
+
+  it("lets guests reach ICC_SRE_EL1, and on 6.1 the rest but the registers that make SGIs", async () => {
+    const outcome = async (word: number) => {
+      const { ram, cpu } = makeGuest(host, [word, ...finish]);
+      loadWords(ram, 0x1200, [movz(5, 1), ...finish]);
+      cpu.setReg(sysReg("VBAR_EL1"), RAM + 0x1000n);
+      await runToFinish(cpu);
+      return cpu.getReg(x(5)) === 1n ? "UNDEFINED" : cpu.getReg(x(1));
+    };
+    const open = host.kernel === "6.1";
+    assert.equal(await outcome(mrs(1, [3, 0, 12, 12, 5])), 7n);
+    assert.equal(await outcome(msr([3, 0, 12, 12, 5], 0)), 0n);
+    assert.equal(await outcome(read("IAR1", 1)), open ? SPURIOUS : "UNDEFINED");
+    assert.equal(await outcome(msr(ICC.DIR, 0)), open ? 0n : "UNDEFINED");
+    assert.equal(await outcome(mrs(1, ICC.DIR)), "UNDEFINED");
+    assert.equal(await outcome(msr(ICC.SGI1R, 0)), "UNDEFINED");
+  });
+});
 
 onEveryBackend("an interrupt of a vGICv3", (host) => {
   beforeEach(function () {
@@ -309,6 +332,33 @@ onEveryBackend("the registers of a vGICv3", (host) => {
     gic.setAttr(GROUP.CPU_SYSREGS, BPR0, 5n);
     gic.setAttr(GROUP.CPU_SYSREGS, BPR1, 3n);
     assert.deepEqual(points(), [5n, 6n]);
+  });
+
+  it("raise their binary points in a run that leaves at once, too; since 7.2 they do not", () => {
+    const { gic, cpu } = makeGicGuest(host, { code: finish });
+    const point = () => gic.getAttr(GROUP.CPU_SYSREGS, BPR0, 64);
+    cpu.immediateExit = true;
+    assert.equal(cpu.runSync().reason, "interrupted");
+    assert.equal(point() > 0n, host.kernel !== "7.2");
+  });
+
+  it("of the distributor are reached through the first vCPU, whatever its id; without one they are EINVAL", () => {
+    const made = (ids: readonly number[]) => {
+      const vm = host.keep(host.kvm.createVm());
+      const gic = host.keep(vm.createDevice("vgic-v3"));
+      for (const id of ids) host.keep(vm.createVcpu(id)).init();
+      gic.setAttr(GROUP.CTRL, BigInt(CTRL.INIT));
+      return gic;
+    };
+    assert.equal(dist(made([1]), GICD.ISPENDR), 0);
+    assert.equal(dist(made([0x1f, 3]), GICD.ISPENDR), 0);
+    assertRefused("EINVAL", () => dist(made([]), GICD.ISPENDR));
+  });
+
+  it("that are unknown are ENOENT, and EFAULT before that where no value can be read", () => {
+    const { gic } = makeGicGuest(host);
+    assertRefused("ENOENT", () => gic.setAttr(GROUP.CPU_SYSREGS, 1n, 0n));
+    assertRefused("EFAULT", () => gic.setAttr(GROUP.CPU_SYSREGS, 1n));
   });
 
   it("that a guest reads with the wrong size, or where there is none, are zero", async () => {
