@@ -249,7 +249,10 @@ describe("guest debug", () => {
 
   it("stops at a hardware breakpoint before the instruction", () => {
     const guest = new Guest().program(0x91000400, 0x91000400);
-    guest.evaluator.debug = { ...guest.evaluator.debug, breakpoints: [{ address: RAM + 4n, bytes: 4 }] };
+    guest.evaluator.debug = {
+      ...guest.evaluator.debug,
+      breakpoints: [{ address: RAM + 4n, bytes: 4, el0: true, el1: true }],
+    };
 
     const stop = guest.evaluator.run(10);
 
@@ -261,7 +264,7 @@ describe("guest debug", () => {
     // ldr x2, [x1]; str x2, [x1, #8]; str x2, [x1]
     const guest = new Guest().program(0xf9400022, 0xf9000422, 0xf9000022);
     guest.state.setX(1, RAM + 0x2000n);
-    const watchpoints = watchpointsOf([RAM + 0x2000n], [(0xffn << 5n) | (2n << 3n) | 1n]);
+    const watchpoints = watchpointsOf([RAM + 0x2000n], [(0xffn << 5n) | (2n << 3n) | (3n << 1n) | 1n]);
     guest.evaluator.debug = { ...guest.evaluator.debug, watchpoints };
 
     const stop = guest.evaluator.run(10);

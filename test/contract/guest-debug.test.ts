@@ -115,6 +115,17 @@ onEveryBackend("guest debug", (host) => {
     assert.deepEqual([exit.syndrome >> 26n, cpu.getReg(pc), cpu.getReg(x(0))], [EC_BREAKPOINT, RAM + 8n, 0n]);
   });
 
+  it("a breakpoint and a watchpoint of EL0 only do not exit at EL1", async () => {
+    const { cpu } = makeGuest(host, [nop, load(8, 0, 1), ...finish]);
+    cpu.setReg(x(1), RAM + 0x1000n);
+    const el0Only = 1n | (2n << 1n);
+    cpu.setGuestDebug({
+      breakpoints: [{ control: el0Only | (0xfn << 5n), value: RAM + 4n }],
+      watchpoints: [{ control: el0Only | (3n << 3n) | (0xffn << 5n), value: RAM + 0x1000n }],
+    });
+    await runToFinish(cpu);
+  });
+
   it("a watchpoint exits with the address of the access", async () => {
     const { cpu } = makeGuest(host, [nop, load(8, 0, 1), ...finish]);
     cpu.setReg(x(1), RAM + 0x1000n);

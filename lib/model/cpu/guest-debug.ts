@@ -2,11 +2,18 @@
 // DDI 0487 D2, "AArch64 Self-hosted Debug".
 
 import { Ec, Fsc, syndrome } from "./exceptions.js";
+import { Pstate } from "./state.js";
 
 /** A range of addresses that stops the CPU when it is fetched from, or read or written. */
 export interface Point {
   readonly address: bigint;
   readonly bytes: number;
+}
+
+/** At which exception levels a breakpoint or watchpoint is meant. */
+export interface Levels {
+  readonly el0: boolean;
+  readonly el1: boolean;
 }
 
 export interface Watchpoint extends Point {
@@ -20,8 +27,8 @@ export interface GuestDebug {
   readonly softwareBreakpoints: boolean;
   /** These breakpoints and watchpoints take the place of the guest's own. */
   readonly hardware: boolean;
-  readonly breakpoints: readonly Point[];
-  readonly watchpoints: readonly Watchpoint[];
+  readonly breakpoints: readonly (Point & Levels)[];
+  readonly watchpoints: readonly (Watchpoint & Levels)[];
 }
 
 export const noGuestDebug: GuestDebug = {
@@ -33,12 +40,21 @@ export const noGuestDebug: GuestDebug = {
 };
 
 const ENABLED = 1n;
+const SECURE_ONLY = 2n;
+
+/** SSC and PMC of a control register: the guest is in Non-secure state. */
+export function levels(control: bigint): Levels {
+  const there = ((control >> 14n) & 3n) !== SECURE_ONLY;
+  return { el1: there && (control & 2n) !== 0n, el0: there && (control & 4n) !== 0n };
+}
+
+export const meant = (levels: Levels, mode: number): boolean => ((mode & Pstate.EL) === 0 ? levels.el0 : levels.el1);
 
 /** The points that pairs of DBGBVR and DBGBCR describe: unlinked address breakpoints, those that are enabled. */
-export function breakpointsOf(values: readonly bigint[], controls: readonly bigint[]): Point[] {
+export function breakpointsOf(values: readonly bigint[], controls: readonly bigint[]): (Point & Levels)[] {
   return values.flatMap((value, n) => {
     const control = controls[n] ?? 0n;
-    return (control & ENABLED) === 0n ? [] : [{ address: value & ~3n, bytes: 4 }];
+    return (control & ENABLED) === 0n ? [] : [{ address: value & ~3n, bytes: 4, ...levels(control) }];
   });
 }
 
@@ -57,8 +73,12 @@ export function watchpointOf(value: bigint, control: bigint): Watchpoint | undef
 }
 
 /** The ranges that pairs of DBGWVR and DBGWCR describe, those that are enabled. */
-export function watchpointsOf(values: readonly bigint[], controls: readonly bigint[]): Watchpoint[] {
-  return values.flatMap((value, n) => watchpointOf(value, controls[n] ?? 0n) ?? []);
+export function watchpointsOf(values: readonly bigint[], controls: readonly bigint[]): (Watchpoint & Levels)[] {
+  return values.flatMap((value, n) => {
+    const control = controls[n] ?? 0n;
+    const point = watchpointOf(value, control);
+    return point === undefined ? [] : [{ ...point, ...levels(control) }];
+  });
 }
 
 /** The watchpoint that an access meets. */
@@ -76,8 +96,8 @@ export function watchpointHit(
   );
 }
 
-export function breakpointHit(debug: GuestDebug, pc: bigint): Point | undefined {
-  return debug.breakpoints.find((point) => pc === point.address);
+export function breakpointHit(debug: GuestDebug, mode: number, pc: bigint): Point | undefined {
+  return debug.breakpoints.find((point) => meant(point, mode) && pc === point.address);
 }
 
 /** ESR_EL2 of a Software Step exception: ISV says that an instruction was stepped, EX that it was a Load-Exclusive. */

@@ -3,14 +3,8 @@
 
 import { decode } from "../../arm64/fields.js";
 import type { SysRegName } from "../../arm64/sysregs.js";
-import { type Point, type Watchpoint, watchpointOf } from "./guest-debug.js";
+import { type Levels, levels, meant, type Point, type Watchpoint, watchpointOf } from "./guest-debug.js";
 import { type CpuState, Pstate } from "./state.js";
-
-/** At which exception levels a breakpoint or watchpoint is meant. */
-interface Levels {
-  readonly el0: boolean;
-  readonly el1: boolean;
-}
 
 export interface SelfDebug {
   /** MDSCR_EL1.SS: Software Step is enabled. */
@@ -26,17 +20,10 @@ export const noSelfDebug: SelfDebug = { step: false, atEl1: false, breakpoints: 
 const [SS, KDE, MDE] = [1n, 1n << 13n, 1n << 15n]; // of MDSCR_EL1
 const OSLK = 2n; // of OSLSR_EL1
 const ENABLED = 1n;
-const SECURE_ONLY = 2n;
 const Bt = { address: 0n, linkedAddress: 1n, contextId: 2n, linkedContextId: 3n } as const;
 const WATCHPOINT_LINKED = 1n << 20n;
 
 const register = (state: CpuState, family: string, n: number): bigint => state.get(`${family}${n}_EL1` as SysRegName);
-
-/** SSC and PMC: the guest is in Non-secure state. */
-function levels(control: bigint): Levels {
-  const there = ((control >> 14n) & 3n) !== SECURE_ONLY;
-  return { el1: there && (control & 2n) !== 0n, el0: there && (control & 4n) !== 0n };
-}
 
 /** What the registers say now. */
 export function selfDebug(state: CpuState): SelfDebug {
@@ -89,8 +76,6 @@ function watchpoint(state: CpuState, n: number, linked: Linked): (Watchpoint & L
 export function debugEnabled(debug: SelfDebug, mode: number): boolean {
   return (mode & Pstate.EL) === 0 || (debug.atEl1 && (mode & Pstate.D) === 0);
 }
-
-const meant = (levels: Levels, mode: number): boolean => ((mode & Pstate.EL) === 0 ? levels.el0 : levels.el1);
 
 /** Whether the instruction at `pc` meets a breakpoint. */
 export function ownBreakpointHit(debug: SelfDebug, mode: number, pc: bigint): boolean {

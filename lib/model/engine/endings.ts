@@ -1,7 +1,7 @@
 // How an instruction ends other than by going on to the next: exceptions to EL1, and stops, which are exceptions to EL2.
 
 import { Ec, Fsc, syndrome, takeSynchronous } from "../cpu/exceptions.js";
-import { breakpointHit, type GuestDebug, noGuestDebug, type Point, watchpointHit } from "../cpu/guest-debug.js";
+import { breakpointHit, type GuestDebug, meant, noGuestDebug, type Point, watchpointHit } from "../cpu/guest-debug.js";
 import { noSelfDebug, ownBreakpointHit, ownWatchpoints, type SelfDebug, selfDebug } from "../cpu/self-debug.js";
 import { type CpuState, cells } from "../cpu/state.js";
 import type { Faults } from "./memory.js";
@@ -110,7 +110,7 @@ export class Endings implements Faults {
 
   checkBreakpoints(): void {
     const { pc, mode } = this.state;
-    if (breakpointHit(this.debug, pc)) this.stopBefore(syndrome(Ec.breakpointLower, Fsc.debug), 0n, 0n);
+    if (breakpointHit(this.debug, mode, pc)) this.stopBefore(syndrome(Ec.breakpointLower, Fsc.debug), 0n, 0n);
     if (ownBreakpointHit(this.own, mode, pc)) this.ownDebugException(Ec.breakpointLower, 0, null);
   }
 
@@ -144,9 +144,17 @@ export class Endings implements Faults {
 
   watch(address: bigint, bytes: number, write: boolean): void {
     const iss = write ? 1 << 6 : 0;
-    if (watchpointHit(this.debug.watchpoints, address, bytes, write))
+    const { mode } = this.state;
+    if (
+      watchpointHit(
+        this.debug.watchpoints.filter((point) => meant(point, mode)),
+        address,
+        bytes,
+        write,
+      )
+    )
       this.stopBefore(syndrome(Ec.watchpointLower, Fsc.debug | iss), address, 0n);
-    if (watchpointHit(ownWatchpoints(this.own, this.state.mode), address, bytes, write))
+    if (watchpointHit(ownWatchpoints(this.own, mode), address, bytes, write))
       this.ownDebugException(Ec.watchpointLower, iss, address);
   }
 
