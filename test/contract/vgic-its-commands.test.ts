@@ -6,7 +6,7 @@ import { pc, sysReg, x } from "../../lib/arm64/registers.js";
 import { KVM_ARM_VGIC_GROUP as GROUP } from "../../lib/uapi/constants.js";
 import { daifClear, mov64, movz, mrs, msr, spin, store } from "../support/assemble.js";
 import { needsDevice, onEveryBackend, onHost } from "../support/backends.js";
-import { DEVICE, finish, loadWords, RAM, runToFinish, runToMmio, untilRunning } from "../support/guest.js";
+import { DEVICE, finish, loadWords, RAM, runToFinish, runToMmio } from "../support/guest.js";
 import {
   COLLECTIONS,
   commands,
@@ -359,11 +359,19 @@ onEveryBackend("an ITS", (host) => {
   });
 
   it("while a vCPU runs is EBUSY, before its place and its registers are looked at", async () => {
-    const its = new ItsGuest(host, { code: [spin] });
-    const { vm, cpu } = its.guest;
+    const its = new ItsGuest(host, { code: [store(8, 0, 1), spin] });
+    const { vm, cpu, ram } = its.guest;
     const other = host.keep(vm.createDevice("vgic-its"));
+    const mark = FREE - RAM;
+    ram.bytes[Number(mark)] = 0;
+    cpu.setReg(x(0), 1n);
+    cpu.setReg(x(1), FREE);
     const run = cpu.run();
-    await untilRunning(cpu);
+    // The vCPU is KVM's, and locked, for certain once its guest is there.
+    for (let waited = 0; ram.bytes[Number(mark)] === 0; waited++) {
+      assert.ok(waited < 10_000, "the guest did not run");
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
     const said = [
       () => its.save(),
       () => its.reset(),

@@ -280,7 +280,7 @@ describe("the model's KVM_RUN", () => {
   it("exits at BRK and at hardware breakpoints when asked", () => {
     machine.load(programs.breakpoint);
     const vcpu = machine.vcpu();
-    const bcr = [1n];
+    const bcr = [0x1e7n]; // E, EL1 and EL0, all bytes
     const bvr = [RAM];
     vcpu.setGuestDebug(pack(structs.kvm_guest_debug, { control: 0x3_0001, "arch.dbg_bcr": bcr, "arch.dbg_bvr": bvr }));
 
