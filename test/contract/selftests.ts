@@ -29,7 +29,7 @@ export const selftests: readonly Selftest[] = [
   row("mmio_sign_ext", "mmio mmio-big-endian"),
   row("vgic_init", "vgic-v3 vgic-v2 vgic-redistributors vgic-its"),
   row("vgic_irq", "vgic-interrupts interrupts eventfds"),
-  row("vgic_lpi_stress", "vgic-its-commands", "the stress: its threads race in the kernel, not at the interface"),
+  row("vgic_lpi_stress", "vgic-lpis", "the stress: its threads race in the kernel, not at the interface"),
   row("vgic_v5", "", "hosts with a GICv5"),
   row("arch_timer arch_timer_edge_cases", "guest-timers timer-registers", "the deadline 2^64 - 1: QEMU 7.2 goes round in circles over it"),
   row("debug-exceptions", "debug-exceptions guest-debug"),
