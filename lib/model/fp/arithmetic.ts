@@ -44,6 +44,21 @@ function processNans(f: Format, operands: readonly (readonly [Unpacked, bigint])
   return null;
 }
 
+/** Both operands of an operation, and what it gives where one is a NaN. */
+function operands(f: Format, a: bigint, b: bigint, control: Control): { x: Unpacked; y: Unpacked; nan: bigint | null } {
+  const x = take(f, a, control);
+  const y = take(f, b, control);
+  const nan = processNans(
+    f,
+    [
+      [x, a],
+      [y, b],
+    ],
+    control,
+  );
+  return { x, y, nan };
+}
+
 /** The sum of two finite numbers; null: exactly zero. */
 function sum(a: Exact, b: Exact): Exact | null {
   const exponent = Math.min(a.exponent, b.exponent);
@@ -73,16 +88,7 @@ export const absolute = (f: Format, a: bigint): bigint => a & (f.signBit - 1n);
 
 /** FPAdd. */
 export function add(f: Format, a: bigint, b: bigint, control: Control): bigint {
-  const x = take(f, a, control);
-  const y = take(f, b, control);
-  const nan = processNans(
-    f,
-    [
-      [x, a],
-      [y, b],
-    ],
-    control,
-  );
+  const { x, y, nan } = operands(f, a, b, control);
   if (nan !== null) return nan;
   if (x.kind === "infinity" || y.kind === "infinity") {
     if (x.kind === y.kind && x.sign !== y.sign) return invalid(f, control);
@@ -103,16 +109,7 @@ type Extended = "plain" | "extended";
 
 /** FPMul, and FPMulX ("extended"), where infinity times zero is 2. */
 export function mul(f: Format, a: bigint, b: bigint, control: Control, variant: Extended = "plain"): bigint {
-  const x = take(f, a, control);
-  const y = take(f, b, control);
-  const nan = processNans(
-    f,
-    [
-      [x, a],
-      [y, b],
-    ],
-    control,
-  );
+  const { x, y, nan } = operands(f, a, b, control);
   if (nan !== null) return nan;
   const sign = (x.sign ^ y.sign) as 0 | 1;
   if (x.kind === "infinity" || y.kind === "infinity") {
@@ -125,16 +122,7 @@ export function mul(f: Format, a: bigint, b: bigint, control: Control, variant: 
 
 /** FPDiv. */
 export function div(f: Format, a: bigint, b: bigint, control: Control): bigint {
-  const x = take(f, a, control);
-  const y = take(f, b, control);
-  const nan = processNans(
-    f,
-    [
-      [x, a],
-      [y, b],
-    ],
-    control,
-  );
+  const { x, y, nan } = operands(f, a, b, control);
   if (nan !== null) return nan;
   const sign = (x.sign ^ y.sign) as 0 | 1;
   if (x.kind === y.kind && x.kind !== "finite") return invalid(f, control);
@@ -190,12 +178,12 @@ export function mulAdd(f: Format, addend: bigint, a: bigint, b: bigint, control:
   const s = take(f, addend, control);
   const x = take(f, a, control);
   const y = take(f, b, control);
-  const operands = [
+  const three = [
     [s, addend],
     [x, a],
     [y, b],
   ] as const;
-  const nan = processNans(f, operands, control);
+  const nan = processNans(f, three, control);
   if (s.kind === "quiet" && noProduct(x, y)) return invalid(f, control);
   return nan ?? addProduct(f, s, x, y, control);
 }
@@ -221,12 +209,12 @@ export function mulAddLong(addend: bigint, a: bigint, b: bigint, control: Contro
   const s = take(single, addend, control);
   const x = take(half, a, control);
   const y = take(half, b, control);
-  const operands = [
+  const three = [
     [s, addend],
     [x, widened(x)],
     [y, widened(y)],
   ] as const;
-  const nan = processNans(single, operands, control);
+  const nan = processNans(single, three, control);
   if (s.kind === "quiet" && noProduct(x, y)) return invalid(single, control);
   return nan ?? addProduct(single, s, x, y, control);
 }
@@ -246,16 +234,7 @@ function constant(f: Format, sign: 0 | 1, significand: bigint, exponent: number)
 /** FPRecipStepFused ("reciprocal": 2 - a * b) and FPRSqrtStepFused ("root": (3 - a * b) / 2). */
 export function step(f: Format, a: bigint, b: bigint, control: Control, kind: "reciprocal" | "root"): bigint {
   const negated = negate(f, a);
-  const x = take(f, negated, control);
-  const y = take(f, b, control);
-  const nan = processNans(
-    f,
-    [
-      [x, negated],
-      [y, b],
-    ],
-    control,
-  );
+  const { x, y, nan } = operands(f, negated, b, control);
   if (nan !== null) return nan;
   const infinite = x.kind === "infinity" || y.kind === "infinity";
   if (infinite && (x.kind === "zero" || y.kind === "zero")) {
@@ -294,16 +273,7 @@ export function compare(f: Format, a: bigint, b: bigint, control: Control, signa
 
 /** FPMax, FPMin. */
 export function extreme(f: Format, which: "max" | "min", a: bigint, b: bigint, control: Control): bigint {
-  const x = take(f, a, control);
-  const y = take(f, b, control);
-  const nan = processNans(
-    f,
-    [
-      [x, a],
-      [y, b],
-    ],
-    control,
-  );
+  const { x, y, nan } = operands(f, a, b, control);
   if (nan !== null) return nan;
   const found = order(x, y);
   const first = which === "max" ? found === 1 : found === -1;

@@ -9,8 +9,8 @@ import {
   KVM_ARM_VGIC_GROUP as GROUP,
   KVM_DEV_TYPE,
 } from "../../uapi/constants.js";
-import type { ErrnoName } from "../../uapi/errno.js";
 import type { Attribute, DeviceKind } from "../device.js";
+import { check } from "../kvm/one-reg.js";
 import { Busy } from "../layout.js";
 import { type VcpuState, vcpuById } from "../vcpu-state.js";
 import type { VmState } from "../vm-state.js";
@@ -27,10 +27,6 @@ const SET = "KVM_SET_DEVICE_ATTR";
 const GET = "KVM_GET_DEVICE_ATTR";
 const HAS = "KVM_HAS_DEVICE_ATTR";
 const ALIGNMENT = 0x1000n;
-
-const check = (refused: ErrnoName | null, call: string): void => {
-  if (refused !== null) throw new Refused(refused, call);
-};
 
 const frames: ReadonlyMap<bigint, { readonly cell: "distributorBase" | "cpuBase"; readonly bytes: bigint }> = new Map([
   [BigInt(ADDR.V2_DIST), { cell: "distributorBase", bytes: DISTRIBUTOR_BYTES }],

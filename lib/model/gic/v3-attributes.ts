@@ -8,8 +8,8 @@ import {
   KVM_ARM_VGIC_GROUP as GROUP,
   KVM_DEV_TYPE,
 } from "../../uapi/constants.js";
-import type { ErrnoName } from "../../uapi/errno.js";
 import type { Attribute, DeviceKind } from "../device.js";
+import { check } from "../kvm/one-reg.js";
 import { Busy, VCPUS } from "../layout.js";
 import type { VcpuState } from "../vcpu-state.js";
 import { answerQuad, answerWord, askedQuad, givenQuad, givenWord } from "./attribute-values.js";
@@ -32,10 +32,6 @@ const GICD_IIDR = 8n;
 const GICD_TYPER2 = 0xcn;
 /** The INTID of a maintenance interrupt is a PPI. */
 const PPIS = { first: 16, end: 32 };
-
-const check = (refused: ErrnoName | null, call: string): void => {
-  if (refused !== null) throw new Refused(refused, call);
-};
 
 const offsetOf = (attr: bigint): number => Number(attr & 0xffff_ffffn);
 
