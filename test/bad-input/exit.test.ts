@@ -20,9 +20,8 @@ onEveryBackend("a process", (host) => {
     it(`ends with status ${status} by ${what}`, async function () {
       this.timeout(60_000);
       const program = new URL("./exit-program.js", import.meta.url);
-      const child = spawn(process.execPath, ["--expose-gc", program.pathname, scenario, JSON.stringify(host.options)], {
-        stdio: ["ignore", "pipe", "pipe"],
-      });
+      const args = [...process.execArgv, "--expose-gc", program.pathname, scenario, JSON.stringify(host.options)];
+      const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] });
       const printed: string[] = [];
       for (const stream of [child.stdout, child.stderr]) stream.on("data", (bytes) => printed.push(String(bytes)));
       const timer = setTimeout(() => child.kill("SIGKILL"), 45_000);

@@ -1,6 +1,6 @@
 // The command as its users start it: a child process.
 import { spawn } from "node:child_process";
-import { execPath } from "node:process";
+import { execArgv, execPath } from "node:process";
 import { fileURLToPath } from "node:url";
 
 const program = fileURLToPath(new URL("../../lib/cli/main.js", import.meta.url));
@@ -19,9 +19,9 @@ export interface Started {
   printed(text: string): Promise<void>;
 }
 
-/** Starts `kvm-arm64` with these arguments. */
+/** Starts `kvm-arm64` with these arguments, and with this process's V8 options. */
 export function start(...args: string[]): Started {
-  const child = spawn(execPath, [program, ...args], {
+  const child = spawn(execPath, [...execArgv, program, ...args], {
     stdio: ["ignore", "pipe", "pipe"],
     timeout: 60_000,
     killSignal: "SIGKILL",

@@ -6,7 +6,7 @@ import { pack, structs } from "../../lib/uapi/structs.js";
 import { daifClear, mov64, mrs, msr, spin, store, type Width, XZR } from "../support/assemble.js";
 import { needsDevice, onEveryBackend, onHost } from "../support/backends.js";
 import { makeGicGuest } from "../support/gic.js";
-import { DEVICE, finish, loadWords, makeGuest, RAM, runToFinish, runToMmio } from "../support/guest.js";
+import { DEVICE, eventually, finish, loadWords, makeGuest, RAM, runToFinish, runToMmio } from "../support/guest.js";
 import { answer, assertRefused } from "../support/refusal.js";
 
 onEveryBackend("an eventfd", (host) => {
@@ -251,9 +251,7 @@ onEveryBackend("an irqfd", (host) => {
     vm.addIrqfd({ eventFd, gsi: 1 });
     eventFd.signal();
     // The kernel takes it in a worker of its own.
-    for (let i = 0; i < 200 && gic.getAttr(1, 0x204n, 32) === 0; i++)
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    assert.equal(gic.getAttr(1, 0x204n, 32), 1 << 7);
+    await eventually(() => gic.getAttr(1, 0x204n, 32), 1 << 7);
   });
 
   it("with a resample eventfd that is none is EBADF", function () {

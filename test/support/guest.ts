@@ -1,6 +1,7 @@
 // Tiny guests: a VM, memory, a program of a few words, and running it to an exit without hanging the test.
 
 import assert from "node:assert/strict";
+import { isDeepStrictEqual } from "node:util";
 import { pc, sysReg } from "../../lib/arm64/registers.js";
 import type { VcpuFeature } from "../../lib/arm64/vcpu-features.js";
 import type { Exit, MmioExit } from "../../lib/exit.js";
@@ -116,6 +117,23 @@ export async function untilRunning(cpu: Vcpu): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
   assert.fail(`the vCPU did not run within ${PATIENCE_MS} ms`);
+}
+
+/** Runs on, kicked now and then, until `happened`; the guest has no exit before. */
+export async function runUntil(cpu: Vcpu, happened: () => boolean): Promise<void> {
+  for (let waited = 0; waited < PATIENCE_MS; waited += 100) {
+    assert.equal((await runFor(cpu, 100)).reason, "interrupted");
+    if (happened()) return;
+  }
+  assert.fail(`it did not happen within ${PATIENCE_MS} ms`);
+}
+
+/** Waits for `wanted`, for what the kernel does in a thread of its own. */
+export async function eventually<T>(found: () => T, wanted: T): Promise<void> {
+  for (let waited = 0; waited < PATIENCE_MS && !isDeepStrictEqual(found(), wanted); waited += 10) {
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  assert.deepEqual(found(), wanted);
 }
 
 /** Runs until `milliseconds` have passed, when the vCPU is kicked. Gives the exit: "interrupted" if there was none. */
