@@ -72,7 +72,7 @@ export class ModelVcpu implements VcpuFd {
   }
 
   handle(): Handle {
-    return handleOf(this.#open("handle").vm, this.#eventFds, "vcpu", this.id);
+    return handleOf(this.#here("handle").vm, this.#eventFds, "vcpu", this.id);
   }
 
   armVcpuInit(bytes: Uint8Array): void {
@@ -230,7 +230,14 @@ export class ModelVcpu implements VcpuFd {
   }
 
   readStats(offset: number, into: Uint8Array): number {
-    return this.#verb("KVM_GET_STATS_FD", (vcpu) => readVcpuStats(vcpu, offset, into));
+    const call = "KVM_GET_STATS_FD";
+    const here = this.#here(call);
+    // read(2) is no ioctl either.
+    if (here.vm.peek("dead") === 1 && here.peek("statistics") === 1) return readVcpuStats(here, offset, into);
+    return this.#verb(call, (vcpu) => {
+      vcpu.put("statistics", 1);
+      return readVcpuStats(vcpu, offset, into);
+    });
   }
 
   close(): void {

@@ -59,7 +59,7 @@ export class ModelVm implements VmFd {
   }
 
   handle(): Handle {
-    return handleOf(this.#open("handle"), this.#eventFds, "vm", 0);
+    return handleOf(this.#here("handle"), this.#eventFds, "vm", 0);
   }
 
   checkExtension(cap: number): number {
@@ -101,8 +101,7 @@ export class ModelVm implements VmFd {
   }
 
   map(request: MappingRequest): Mapping {
-    const vm = this.#open("mmap");
-    return map(vm, this.#eventFds, request);
+    return map(this.#here("mmap"), this.#eventFds, request);
   }
 
   setUserMemoryRegion(
@@ -282,7 +281,8 @@ export class ModelVm implements VmFd {
   }
 
   readStats(offset: number, into: Uint8Array): number {
-    this.#open("KVM_GET_STATS_FD");
+    const vm = this.#here("KVM_GET_STATS_FD");
+    if (vm.peek("statistics") === 0) this.#open("KVM_GET_STATS_FD").put("statistics", 1);
     return readVmStats(offset, into);
   }
 
@@ -292,10 +292,16 @@ export class ModelVm implements VmFd {
     this.#state = null;
   }
 
-  #open(call: string): VmState {
+  #here(call: string): VmState {
     if (this.#state === null) throw new Refused("EBADF", call);
-    if (this.#state.peek("dead") === 1) throw new Refused("EIO", call);
     return this.#state;
+  }
+
+  /** For ioctls: a dead VM refuses them all. */
+  #open(call: string): VmState {
+    const vm = this.#here(call);
+    if (vm.peek("dead") === 1) throw new Refused("EIO", call);
+    return vm;
   }
 
   /** The VM, for an ioctl that not every kernel has. */

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { pc, sysReg, x } from "../../lib/arm64/registers.js";
 import type { Device } from "../../lib/device.js";
+import { Kvm } from "../../lib/index.js";
 import {
   KVM_VGIC_ADDR_TYPE as ADDR,
   KVM_ARM_VGIC_GROUP as GROUP,
@@ -329,6 +330,24 @@ onEveryBackend("the first run of a VM with a vGICv3", (host) => {
     assertRefused("EIO", () => vm.has("IRQCHIP"));
     assertRefused("EIO", () => gic.getAttr(GROUP.NR_IRQS, 0n, 32));
     assertRefused("EIO", () => vm.addMemory({ at: 0x8000_0000n, bytes: 4096 }));
+  });
+
+  it("leaves a dead VM what is no ioctl: mappings, handles, and statistics whose descriptor is there", () => {
+    const { vm, cpu, gic } = setUp();
+    const other = host.keep(vm.createVcpu());
+    const header = new Uint8Array(24);
+    const readHeader = () => vm.fd.readStats(0, header);
+    assert.deepEqual([readHeader(), cpu.statistics().statistics.length > 0], [24, true]);
+    gic.setAttr(GROUP.CTRL, INIT);
+    assertRefused("ENXIO", () => cpu.runSync());
+    assert.equal(readHeader(), 24);
+    assert.equal(cpu.statistics().id, `kvm-${process.pid}/vcpu-0`);
+    assertRefused("EIO", () => other.statistics());
+    const mapping = vm.fd.map({ kind: "anonymous", bytes: 4096 });
+    assert.equal(mapping.bytes, 4096);
+    mapping.close();
+    assertRefused("EIO", () => host.keep(Kvm.attachVm(vm.handle)).createVcpu());
+    assertRefused("EIO", () => host.keep(Kvm.attachVcpu(cpu.handle)).getReg(pc));
   });
 
   it("without a distributor is ENXIO", () => {
