@@ -67,6 +67,8 @@ const table = {
   gicPresetRegisters:          [ false,       false,       true        ],
   /** A run that leaves at once, too, raises binary points to the CPU's least. */
   binaryPointsAtLoad:          [ true,        true,        false       ],
+  /** What concerns every LPI takes them by INTID, not in the order in which they were mapped. */
+  lpisByIntid:                 [ false,       true,        true        ],
   /** Without a GIC, the guest reaches the CPU interface's registers of one CPU; since 6.12 ICC_SRE_EL1 alone. */
   cpuInterfaceUntrapped:       [ true,        false,       false       ],
   /** ICC_DIR_EL1 deactivates a shared interrupt that is active on another vCPU. */

@@ -3,12 +3,13 @@
 import assert from "node:assert/strict";
 import { pc, sysReg, x } from "../../lib/arm64/registers.js";
 import { KVM_ARM_VGIC_GROUP as GROUP } from "../../lib/uapi/constants.js";
-import { daifClear, mov64, movz, mrs, msr, spin, store } from "../support/assemble.js";
-import { needsDevice, onEveryBackend } from "../support/backends.js";
+import { daifClear, isb, mov64, movz, mrs, msr, spin, store } from "../support/assemble.js";
+import { needsDevice, onEveryBackend, onHost } from "../support/backends.js";
+import { acknowledge, endOfInterrupt } from "../support/gic.js";
 import { DEVICE, finish, loadWords, RAM, runToFinish, runToMmio } from "../support/guest.js";
 import { commands, FREE, GITS_CREADR, GITS_CWRITER, ITS, ItsGuest, TRANSLATER } from "../support/its.js";
 
-const { mapd, mapc, mapti, int, inv, invall } = commands;
+const { mapd, mapc, mapti, movi, movall, int, inv, invall } = commands;
 const ENABLED = 0xa1;
 const DISABLED = 0xa0;
 
@@ -121,6 +122,61 @@ onEveryBackend("LPIs in a guest", (host) => {
     its.message(5, 4);
     assert.equal(await taken(its), 8193n);
   });
+
+  /** Two vCPUs; LPIs of one priority, mapped in this order to the first one's collection as events of device 5. */
+  const mappedInOrder = [8195, 8193 + 4096, 8193, 8192] as const;
+  const withTwo = (configuration: number) => {
+    const code = mappedInOrder.flatMap((_, n) => [acknowledge(n + 1), endOfInterrupt(n + 1)]);
+    const its = new ItsGuest(host, {
+      vcpus: 2,
+      code: [movz(0, 0xff), msr([3, 0, 4, 6, 0], 0), movz(0, 1), msr([3, 0, 12, 12, 7], 0), isb, ...code, ...finish],
+    });
+    its.gic.setAttr(GROUP.DIST_REGS, 0n, 0x12);
+    its.send(mapc(0, 0), mapc(1, 1), mapd(5, FREE, 5));
+    for (const [event, intid] of mappedInOrder.entries()) {
+      its.configure(intid, configuration);
+      its.send(mapti(5, event, intid, 0));
+    }
+    return its;
+  };
+  const takenBy = async ({ guest }: ItsGuest, n: number) => {
+    const cpu = guest.cpus[n]!;
+    cpu.setReg(pc, RAM);
+    await runToFinish(cpu);
+    return mappedInOrder.map((_, i) => Number(cpu.getReg(x(i + 1)))).filter((intid) => intid !== 1023);
+  };
+
+  it("of one priority come in the order in which they were sent", async () => {
+    const its = withTwo(ENABLED);
+    for (const event of [2, 0, 3, 1]) its.message(5, event);
+    assert.deepEqual(await takenBy(its, 0), [8193, 8195, 8192, 12289]);
+  });
+
+  it("that INVALL enables come by their INTIDs; on 6.1, in the order in which they were mapped", async () => {
+    const its = withTwo(DISABLED);
+    for (const event of [2, 0, 3, 1]) its.message(5, event);
+    for (const intid of mappedInOrder) its.configure(intid, ENABLED);
+    its.send(invall(0));
+    const byIntid = [...mappedInOrder].sort((a, b) => a - b);
+    assert.deepEqual(
+      await takenBy(its, 0),
+      onHost<readonly number[]>(host, { "6.1": mappedInOrder, "6.12": byIntid, "7.2": byIntid }),
+    );
+  });
+
+  for (const [by, move] of [
+    ["MOVALL", [movall(0, 1)]],
+    ["MOVI", [0, 1, 2, 3].map((event) => movi(5, event, 1))],
+  ] as const) {
+    it(`that wait at a vCPU when ${by} sends them to another go there when the first one has run`, async () => {
+      const its = withTwo(ENABLED);
+      for (const event of [2, 0, 3, 1]) its.message(5, event);
+      its.send(...move);
+      assert.deepEqual(await takenBy(its, 1), []);
+      assert.deepEqual(await takenBy(its, 0), []);
+      assert.deepEqual(await takenBy(its, 1), [8193, 8195, 8192, 12289]);
+    });
+  }
 
   it("come of a command that the guest itself writes, and a store to GITS_TRANSLATER comes to nothing", async () => {
     const its = setUp([

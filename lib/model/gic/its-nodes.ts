@@ -68,6 +68,8 @@ export const Lpi = {
   next: 8,
   /** Translations that name it. */
   references: 9,
+  /** How many LPIs had come to be when it did. */
+  created: 10,
 } as const;
 
 export class ItsNodes {

@@ -38,6 +38,9 @@ export function itsLocked<T>(vm: VmState, runner: VcpuState | null, body: (conte
 const BUCKETS = 4096;
 /** Behind the buckets, a bit for each that is not empty: a command about all LPIs costs what there are. */
 const USED_WORDS = BUCKETS / 32;
+/** Behind these, how often an LPI came to be. */
+const CREATED = BUCKETS + USED_WORDS;
+const TABLE_WORDS = CREATED + 1;
 const CALL = "KVM_SET_DEVICE_ATTR";
 
 // Of a byte of the configuration table.
@@ -73,8 +76,14 @@ function existing(nodes: ItsNodes, intid: number): Ref {
 export const lpiRecord = (gic: Gic, intid: number): Ref =>
   gic.vm.get("lpis") === 0 ? 0 : existing(new ItsNodes(gic.vm), intid);
 
-/** Every LPI that exists. */
-export function* allLpis({ vm, nodes }: ItsContext): Generator<Ref, void, void> {
+/** Every LPI that exists, in the kernel's order: that of their INTIDs, or that in which they came to be. */
+export function allLpis(context: ItsContext): readonly Ref[] {
+  const { vm, nodes } = context;
+  const key = vm.profile.switches.lpisByIntid ? Field.intid : Lpi.created;
+  return [...unordered(context)].sort((a, b) => nodes.get(a, key) - nodes.get(b, key));
+}
+
+function* unordered({ vm, nodes }: ItsContext): Generator<Ref, void, void> {
   const buckets = vm.get("lpis");
   if (buckets === 0) return;
   for (let word = 0; word < USED_WORDS; word++) {
@@ -111,11 +120,10 @@ export function clearPending({ gic, nodes }: ItsContext, ref: Ref): void {
   gic?.changed(ref);
 }
 
-/** Sends an LPI to another vCPU. `target`: its place plus 1. */
+/** Sends an LPI to another vCPU, when the one that it waits at runs next. `target`: its place plus 1. */
 export function retarget({ gic, nodes }: ItsContext, ref: Ref, target: number): void {
   nodes.put(ref, Field.target, target);
-  const owner = nodes.get(ref, Field.owner);
-  if (gic !== null && owner !== 0) gic.settle(gic.vcpus[owner - 1]!);
+  gic?.changed(ref);
 }
 
 /** Reads an LPI's byte of the configuration table; false: it is in no memory. `only`: unless it goes elsewhere. */
@@ -163,13 +171,16 @@ export function addLpi(context: ItsContext, intid: number, target: number): Ref 
   nodes.put(ref, Field.priority, 0);
   nodes.put(ref, Field.target, target);
   nodes.put(ref, Lpi.references, 1);
+  const created = nodes.vm.get("lpis") + CREATED;
+  nodes.put(created, 0, nodes.get(created, 0) + 1);
+  nodes.put(ref, Lpi.created, nodes.get(created, 0));
   if (readConfiguration(context, ref) && takePending(context, ref)) return ref;
   dropLpi(context, ref);
   return "EFAULT";
 }
 
 function insert(nodes: ItsNodes, intid: number): Ref {
-  const buckets = nodes.table("lpis", BUCKETS + USED_WORDS, CALL);
+  const buckets = nodes.table("lpis", TABLE_WORDS, CALL);
   const bucket = intid % BUCKETS;
   const ref = nodes.make(CALL);
   nodes.put(ref, Field.intid, intid);
