@@ -4,7 +4,7 @@ import { systemFuzz } from "./qemu/system-fuzz.js";
 import { whyNoSystemJudge } from "./qemu/system-judge.js";
 import { notForUserMode } from "./qemu/unjudged.js";
 
-const CASES = 5000;
+const CASES = 20_000;
 
 /** Rows whose effects only system mode shows. */
 const system = [

@@ -100,6 +100,15 @@ export type AtomicOperation = "add" | "clear" | "eor" | "set" | "smax" | "smin" 
 /** What a barrier orders. */
 export type Barrier = "DSB" | "DMB" | "ISB" | "SB";
 
+/** A key of pointer authentication: for instructions or data, A or B. */
+export type PacKey = "IA" | "IB" | "DA" | "DB";
+
+/**
+ * What a branch to a register is to the page that it goes to (PSTATE.BTYPE): "veneer" is a jump by way of X16 or X17,
+ * from anywhere to what may be called.
+ */
+export type BranchKind = "jump" | "veneer" | "call" | "return";
+
 /** CRm:op2 of MSR (immediate), by the name of the PSTATE field. */
 export type PstateField = "UAO" | "PAN" | "SPSel" | "SSBS" | "DIT" | "TCO" | "DAIFSet" | "DAIFClr";
 
@@ -124,7 +133,15 @@ export interface MachineOn<W64, W32, S, B, V> {
   pcPlus(offset: number): W64;
   branch(offset: number): void;
   branchIf(c: B, offset: number): void;
-  branchTo(target: W64, kind: "jump" | "call" | "return"): void;
+  branchTo(target: W64, kind: BranchKind): void;
+
+  /** AddPACIA and kin: `pointer` itself where the CPU has not got the key or SCTLR_EL1 does not enable it. */
+  addPac(key: PacKey, pointer: W64, modifier: W64): W64;
+  /** AuthIA and kin; may be an exception (FEAT_FPAC). "combined": with the branch or the load that follows. */
+  authenticate(key: PacKey, pointer: W64, modifier: W64, use: "alone" | "combined"): W64;
+  stripPac(kind: "instruction" | "data", pointer: W64): W64;
+  /** ComputePAC with the generic key, in bits 63:32. */
+  genericPac(data: W64, modifier: W64): W64;
 
   /** Extends from bit `bits - 1`. */
   signExtend(v: W64, bits: 8 | 16 | 32): W64;
@@ -168,7 +185,8 @@ export interface MachineOn<W64, W32, S, B, V> {
   smc(imm16: number): void;
   brk(imm16: number): void;
   hlt(imm16: number): void;
-  eret(): void;
+  /** `key`: ELR is authenticated by it first, with SP as the modifier. */
+  eret(key: PacKey | null): void;
   waitForInterrupt(): void;
   waitForEvent(): void;
   sendEvent(): void;

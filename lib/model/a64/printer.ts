@@ -256,7 +256,15 @@ class Printer implements MachineOn<string, string, string, string, string> {
   smc = (imm16: number) => this.act("write", "smc", imm16);
   brk = (imm16: number) => this.act("write", "brk", imm16);
   hlt = (imm16: number) => this.act("write", "hlt", imm16);
-  eret = () => this.act("write", "eret");
+  eret(key: string | null): void {
+    if (key !== null) this.access(`authenticate.${key}.combined`, "elr", "sp");
+    this.act("write", "eret");
+  }
+  addPac = (key: string, pointer: string, modifier: string) => this.compute(`addPac.${key}`, pointer, modifier);
+  authenticate = (key: string, pointer: string, modifier: string, use: string) =>
+    this.access(`authenticate.${key}.${use}`, pointer, modifier);
+  stripPac = (kind: string, pointer: string) => this.compute(`stripPac.${kind}`, pointer);
+  genericPac = (data: string, modifier: string) => this.compute("genericPac", data, modifier);
   waitForInterrupt = () => this.act("write", "waitForInterrupt");
   waitForEvent = () => this.act("write", "waitForEvent");
   sendEvent = () => this.act("write", "sendEvent");

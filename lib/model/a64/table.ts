@@ -12,6 +12,7 @@ import { loadStore } from "./insns/load-store.js";
 import { loadStoreExclusive } from "./insns/load-store-exclusive.js";
 import { loadStoreVector } from "./insns/load-store-vector.js";
 import { otherSpaces } from "./insns/other-spaces.js";
+import { pointerAuth } from "./insns/pointer-auth.js";
 import { simdElement } from "./insns/simd-element.js";
 import { simdMove } from "./insns/simd-move.js";
 import { simdShift } from "./insns/simd-shift.js";
@@ -28,6 +29,7 @@ export const a64: readonly Insn[] = [
   ...atomics,
   ...loadStoreVector,
   ...dataRegister,
+  ...pointerAuth,
   ...floatingPoint,
   ...simdMove,
   ...simdThree,

@@ -8,12 +8,14 @@ export const Ec = {
   unknown: 0x00,
   wfx: 0x01,
   fpAccess: 0x07,
+  branchTarget: 0x0d,
   illegalState: 0x0e,
   svc64: 0x15,
   hvc64: 0x16,
   smc64: 0x17,
   system: 0x18,
   sve: 0x19,
+  pac: 0x1c,
   instructionAbortLower: 0x20,
   instructionAbort: 0x21,
   pcAlignment: 0x22,
@@ -63,6 +65,7 @@ const optionalPstate = {
   UAO: Pstate.UAO,
   DIT: Pstate.DIT,
   MTE2: Pstate.TCO,
+  BTI: Pstate.BTYPE,
 } as const;
 
 /** The PSTATE bits that a CPU with these features has. */
@@ -100,7 +103,7 @@ export function takeException(
   state.pc = BigInt.asUintN(64, (state.get("VBAR_EL1") & ~0x7ffn) + BigInt(from + vectors[kind]));
 }
 
-const ALL_PSTATE = BASE_PSTATE | Pstate.SSBS | Pstate.PAN | Pstate.UAO | Pstate.DIT | Pstate.TCO;
+const ALL_PSTATE = BASE_PSTATE | Pstate.SSBS | Pstate.PAN | Pstate.UAO | Pstate.DIT | Pstate.TCO | Pstate.BTYPE;
 
 /** A synchronous exception to EL1 with its syndrome; `far` only for those that write FAR_EL1. */
 export function takeSynchronous(
@@ -178,7 +181,7 @@ export function illegalReturn(spsr: number): boolean {
 }
 
 /** AArch64.ExceptionReturn from EL1. `ss`: what DebugExceptionReturnSS gives. */
-export function exceptionReturn(state: CpuState, implemented = ALL_PSTATE, ss: 0 | 1 = 0): void {
+export function exceptionReturn(state: CpuState, target: bigint, implemented = ALL_PSTATE, ss: 0 | 1 = 0): void {
   const spsr = Number(BigInt.asIntN(32, state.spsr(0))) & (implemented | Pstate.M);
   state.beforeModeChange?.();
   const old = state.mode;
@@ -193,6 +196,6 @@ export function exceptionReturn(state: CpuState, implemented = ALL_PSTATE, ss: 0
   if (ss === 1) mode |= Pstate.SS;
   state.mode = mode;
   state.words[cells.flags * 2 + 1] = spsr & Pstate.NZCV;
-  state.pc = state.elrEl1;
+  state.pc = target;
   state.clearExclusive();
 }

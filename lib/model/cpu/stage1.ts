@@ -44,6 +44,8 @@ export interface Translation {
   readonly attributes: number;
   /** SH of the descriptor. */
   readonly shareability: number;
+  /** GP of the descriptor: branches must land where they may (FEAT_BTI). */
+  readonly guarded: boolean;
 }
 
 /** A fault of stage 1, with its status code, level included. */
@@ -182,6 +184,7 @@ export function translateStage1(
       address: base | (address & ((1n << BigInt(shift)) - 1n)),
       attributes: field(regime.mair, 8 * field(descriptor, 2, 3), 8),
       shareability: field(descriptor, 8, 2),
+      guarded: bit(descriptor, 50),
     };
   }
 }
@@ -192,7 +195,13 @@ function withoutTables(regime: Regime, address: bigint, high: boolean, access: A
   const untagged = BigInt.asUintN(Number(top), address);
   if (untagged >> BigInt(regime.physicalBits) !== 0n) return fault(ADDRESS_SIZE, 0);
   // Data is Device-nGnRnE, instructions are Normal.
-  return { kind: "page", address: untagged, attributes: access.kind === "fetch" ? 0xff : 0, shareability: 2 };
+  return {
+    kind: "page",
+    address: untagged,
+    attributes: access.kind === "fetch" ? 0xff : 0,
+    shareability: 2,
+    guarded: false,
+  };
 }
 
 /** TBI0, TBI1, and for fetches without TBID0, TBID1. */

@@ -113,6 +113,12 @@ function timer(kind: "physical" | "virtual", ctl: SysRegName, cval: SysRegName):
   };
 }
 
+/** RNDR and RNDRRS: there is always one, and PSTATE.NZCV says so. */
+function randomNumber({ state }: SystemRegisters): bigint {
+  state.words[cells.flags * 2 + 1] = 0;
+  return crypto.getRandomValues(new BigUint64Array(1))[0]!;
+}
+
 const virtualTimer = timer("virtual", "CNTV_CTL_EL0", "CNTV_CVAL_EL0");
 const physicalTimer = timer("physical", "CNTP_CTL_EL0", "CNTP_CVAL_EL0");
 
@@ -157,6 +163,8 @@ const hooks: Partial<Record<string, Hooks>> = {
       state.fpsr = Number(value & 0xffff_ffffn);
     },
   ),
+  RNDR: { read: randomNumber },
+  RNDRRS: { read: randomNumber },
   ISR_EL1: { read: ({ state }) => interruptStatus(state) },
   DCZID_EL0: {
     // DZP says whether DC ZVA is prohibited here and now.

@@ -5,7 +5,18 @@ import { packEncoding, sysRegs } from "../../arm64/sysregs.js";
 import { ORDERED } from "../a64/access.js";
 import { vectorFeatures } from "../a64/features.js";
 import type { Insn } from "../a64/insn.js";
-import type { AccessBytes, AtomicOperation, Barrier, Machine, MachineOn, PstateField, Width } from "../a64/machine.js";
+import type {
+  AccessBytes,
+  AtomicOperation,
+  Barrier,
+  BranchKind,
+  Machine,
+  MachineOn,
+  PacKey,
+  PstateField,
+  Width,
+} from "../a64/machine.js";
+import { Btype, landsAt } from "../cpu/branch-target.js";
 import {
   Ec,
   exceptionReturn,
@@ -16,6 +27,7 @@ import {
 } from "../cpu/exceptions.js";
 import { type GuestDebug, stepSyndrome } from "../cpu/guest-debug.js";
 import type { AddressTranslation } from "../cpu/maintenance.js";
+import { PointerAuth } from "../cpu/pointer-auth.js";
 import { debugEnabled, stepAfterReturn } from "../cpu/self-debug.js";
 import type { Access } from "../cpu/stage1.js";
 import { Attention, type CpuState, cells, Pstate } from "../cpu/state.js";
@@ -36,8 +48,8 @@ const PC = cells.pc * 2;
 const MODE = cells.flags * 2;
 const NZCV = cells.flags * 2 + 1;
 const ATTENTION = cells.attention * 2;
-/** The bits of PSTATE that memory accesses depend on. */
-const MEMORY_MODE = Pstate.EL | Pstate.PAN;
+/** The bits of PSTATE that memory accesses depend on, and those that are set only after a branch to a register. */
+const FETCH_MODE = Pstate.EL | Pstate.PAN | Pstate.BTYPE;
 
 /** Registers whose writes change what self-hosted debug does. */
 const debugRegisters: ReadonlySet<number> = new Set(
@@ -59,11 +71,14 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean, Cell>
   private readonly memory: GuestMemory;
   private readonly atomics: AtomicMemory;
   private readonly registers: SystemRegisters;
+  private readonly pointers: PointerAuth;
   private readonly environment: Environment;
   private readonly decoded: DecodeCache;
   /** The interface whose values nobody can look into. */
   private readonly opaque: Machine = this as unknown as Machine;
   private readonly ends: Endings;
+  /** The instruction has written PSTATE.BTYPE itself. */
+  private setsBtype = false;
 
   constructor(state: CpuState, bus: Bus, environment: Environment) {
     this.state = state;
@@ -75,6 +90,7 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean, Cell>
     this.memory = new GuestMemory(state, bus, this.w64, this.ends, environment.unalignedDevice ?? "fault");
     this.atomics = new AtomicMemory(state, bus, this.w64, this.memory);
     this.registers = new SystemRegisters(state, environment);
+    this.pointers = new PointerAuth(state);
     this.simd = new Vectors(state, this.w64, this.memory, () => this.checkFp());
     this.decoded = new DecodeCache(environment, (row, word) => this.lacks(row, word));
     this.ends.implemented = this.pstateBits();
@@ -193,15 +209,22 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean, Cell>
       ends.left--;
       ends.executed++;
       const lo = w[PC]!;
-      if ((w[MODE]! & MEMORY_MODE) !== memory.mode) memory.modeChanged(w[MODE]!);
+      let btype = 0;
+      if ((w[MODE]! & FETCH_MODE) !== memory.mode) {
+        memory.modeChanged(w[MODE]!);
+        btype = w[MODE]! & Pstate.BTYPE;
+      }
       if ((lo & 3) !== 0) ends.misalignedPc();
       if (ends.breaks) ends.checkBreakpoints();
       const word = memory.fetch(PC);
       // After what may be wrong with the address: DDI 0487 D1, "Prioritization of synchronous exceptions".
       if (illegal) ends.illegalState();
+      if (btype !== 0) this.land(word, btype);
       const insn = decoded.find(word);
       w64.begin();
       insn.run(this.opaque, insn.fields);
+      // An instruction that ends in EL2 keeps it.
+      if (btype !== 0 && !this.setsBtype && ends.stop === null) w[MODE] = w[MODE]! & ~Pstate.BTYPE;
       if (ends.jumped) {
         ends.jumped = false;
         if (ends.stop !== null) return ends.stop;
@@ -212,6 +235,14 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean, Cell>
         if (next === 0) w[PC + 1] = w[PC + 1]! + 1;
       }
     }
+  }
+
+  /** The first instruction after a branch to a register: it must be one that such a branch may go to. */
+  private land(word: number, btype: number): void {
+    this.setsBtype = false;
+    if (!this.memory.guarded(PC)) return;
+    const type = btype >>> Btype.lsb;
+    if (!landsAt(word, type, this.state)) this.ends.raise(syndrome(Ec.branchTarget, type), null);
   }
 
   /** An instruction that is promised and not there; floating point may be trapped before that shows. */
@@ -272,12 +303,35 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean, Cell>
   branchIf(c: boolean, offset: number): void {
     if (c) this.branch(offset);
   }
-  branchTo(target: Cell, _kind: "jump" | "call" | "return"): void {
+  branchTo(target: Cell, kind: BranchKind): void {
     const { w } = this;
+    if ((this.ends.implemented & Pstate.BTYPE) !== 0 && kind !== "return") {
+      const type = kind === "jump" && this.memory.guarded(PC) ? Btype.guardedJump : Btype[kind];
+      w[MODE] = (w[MODE]! & ~Pstate.BTYPE) | (type << Btype.lsb);
+      this.setsBtype = true;
+    }
     w[PC] = w[target]!;
     w[PC + 1] = w[target + 1]!;
     if (w[PC + 1]! >>> 23 !== 0) this.state.pc = this.memory.withoutTag(this.state.pc);
     this.ends.jumped = true;
+  }
+
+  addPac(key: PacKey, pointer: Cell, modifier: Cell): Cell {
+    const { quads } = this.state;
+    return this.w64.constant(this.pointers.add(key, quads[pointer >> 1]!, quads[modifier >> 1]!));
+  }
+  authenticate(key: PacKey, pointer: Cell, modifier: Cell, use: "alone" | "combined"): Cell {
+    const { quads } = this.state;
+    const result = this.pointers.authenticate(key, quads[pointer >> 1]!, quads[modifier >> 1]!, use);
+    if (typeof result === "object") this.ends.raise(syndrome(Ec.pac, result.iss), null);
+    return this.w64.constant(result);
+  }
+  stripPac(kind: "instruction" | "data", pointer: Cell): Cell {
+    return this.w64.constant(this.pointers.strip(kind, this.state.quads[pointer >> 1]!));
+  }
+  genericPac(data: Cell, modifier: Cell): Cell {
+    const { quads } = this.state;
+    return this.w64.constant(this.pointers.generic(quads[data >> 1]!, quads[modifier >> 1]!));
   }
 
   signExtend(v: Cell, bits: 8 | 16 | 32): Cell {
@@ -379,13 +433,17 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean, Cell>
     // Halting debug is not allowed in a guest.
     this.undefined();
   }
-  eret(): void {
+  eret(key: PacKey | null): void {
     this.ends.privileged();
     const { state, ends } = this;
+    const elr = cells.elrEl1 * 2;
+    const authentic = key === null ? elr : this.authenticate(key, elr, this.w64.sp(), "combined");
+    const target = state.quads[authentic >> 1]!;
     const ss = this.debug.singleStep
       ? 0
       : stepAfterReturn(ends.own, this.w[MODE]!, Number(state.spsr(0) & 0xffff_ffffn));
-    exceptionReturn(state, ends.implemented, ss);
+    exceptionReturn(state, target, ends.implemented, ss);
+    this.setsBtype = true;
     if (this.w[PC + 1]! >>> 23 !== 0) this.state.pc = this.memory.withoutTag(this.state.pc);
     this.ends.jumped = true;
   }

@@ -66,6 +66,8 @@ class PageCache {
   readonly at = new Float64Array(ENTRIES);
   /** 1: Device memory. */
   readonly device = new Uint8Array(ENTRIES);
+  /** 1: a guarded page. */
+  readonly guarded = new Uint8Array(ENTRIES);
   constructor(readonly access: Access) {}
   clear(): void {
     this.tags.fill(NO_PAGE);
@@ -107,6 +109,7 @@ export class GuestMemory {
   private sctlr = 0;
   /** Data accesses are big-endian now. */
   bigEndian = false;
+  /** Of addresses of instructions: bit 0 in the lower range, bit 1 in the upper. */
   private topByteIgnored = 0;
   private readonly tables: Tables = {
     read: (ipa) => {
@@ -152,7 +155,8 @@ export class GuestMemory {
   idRegistersChanged(): void {
     this.regime = regimeOf(this.state);
     this.sctlr = Number(this.state.get("SCTLR_EL1") & 0xffff_ffffn);
-    this.topByteIgnored = Number((this.regime.tcr >> 37n) & 3n);
+    const { tcr } = this.regime;
+    this.topByteIgnored = Number((tcr >> 37n) & ~(tcr >> 51n) & 3n);
     this.orderChanged();
     this.flush();
   }
@@ -373,6 +377,12 @@ export class GuestMemory {
     this.fetches.tags[i] = lo & PAGE;
     this.fetches.tags[i + 1] = hi;
     this.fetches.at[i >> 1] = at;
+    this.fetches.guarded[i >> 1] = found.guarded ? 1 : 0;
+  }
+
+  /** Whether the page of this address, which was fetched from last, is guarded. */
+  guarded(address: Cell): boolean {
+    return this.fetches.guarded[(this.w[address]! >>> 12) & (ENTRIES - 1)] === 1;
   }
 
   private busChangedDuringLookup(): void {
@@ -404,7 +414,7 @@ export class GuestMemory {
     if (watching) this.flush();
   }
 
-  /** AArch64.BranchAddr: TCR_EL1.TBI0 and TBI1 count even while stage 1 is off. */
+  /** AArch64.BranchAddr: TCR_EL1.TBI0 and TBI1, without TBID0 and TBID1, count even while stage 1 is off. */
   withoutTag(address: bigint): bigint {
     const high = Number((address >> 55n) & 1n);
     if (((this.topByteIgnored >> high) & 1) === 0) return address;

@@ -24,6 +24,8 @@ const EVENTS = 0x2_0101n;
 /** The PMU's number among the event sources of the host. */
 const PMU_TYPE = 8;
 
+const POINTER_AUTHENTICATION = Feature.ptrauthAddress | Feature.ptrauthGeneric;
+
 /** Bit 31 of CTR_EL0 is RES1. */
 const CTR_RES1 = 1n << 31n;
 
@@ -47,10 +49,10 @@ const values: Values = {
   CLIDR_EL1: CLIDR,
   PMCEID0_EL0: EVENTS,
   ...fields("ID_AA64PFR0_EL1",  { EL0: 1, EL1: 1, EL2: 1, FP: 1, AdvSIMD: 1, GIC: 1, RAS: 1, DIT: 1, CSV2: 1, CSV3: 1 }),
-  ...fields("ID_AA64PFR1_EL1",  { SSBS: 2 }),
+  ...fields("ID_AA64PFR1_EL1",  { SSBS: 2, BT: 1 }),
   ...fields("ID_AA64DFR0_EL1",  { DebugVer: 8, PMUVer: 6, BRPs: BREAKPOINTS - 1, WRPs: WATCHPOINTS - 1, DoubleLock: 0xf }),
-  ...fields("ID_AA64ISAR0_EL1", { AES: 2, SHA1: 1, SHA2: 2, CRC32: 1, Atomic: 2, RDM: 1, SHA3: 1, DP: 1, FHM: 1, TS: 2, TLB: 2 }),
-  ...fields("ID_AA64ISAR1_EL1", { DPB: 2, JSCVT: 1, FCMA: 1, LRCPC: 2, FRINTTS: 1, SB: 1, SPECRES: 1 }),
+  ...fields("ID_AA64ISAR0_EL1", { AES: 2, SHA1: 1, SHA2: 2, CRC32: 1, Atomic: 2, RDM: 1, SHA3: 1, DP: 1, FHM: 1, TS: 2, TLB: 2, RNDR: 1 }),
+  ...fields("ID_AA64ISAR1_EL1", { DPB: 2, APA: 5, GPA: 1, JSCVT: 1, FCMA: 1, LRCPC: 2, FRINTTS: 1, SB: 1, SPECRES: 1 }),
   ...fields("ID_AA64MMFR0_EL1", { PARange: PARANGE_48, ASIDBits: 2, BigEnd: 1, TGran16: 1, TGran64: 0 }),
   ...fields("ID_AA64MMFR1_EL1", { PAN: 2, LO: 1, VMIDBits: 2, VH: 1, HPDS: 1 }),
   ...fields("ID_AA64MMFR2_EL1", { UAO: 1, CnP: 1, IDS: 1 }),
@@ -67,17 +69,21 @@ const CACHES: ReadonlyMap<number, number> = new Map([
 
 const value = (register: SysRegName): bigint => values[register] ?? 0n;
 
-/** Without the feature there is no PMU. */
-const limit = (register: SysRegName, features: number): bigint =>
-  register === "ID_AA64DFR0_EL1" && (features & Feature.pmuV3) === 0
-    ? encode(register, { PMUVer: 0 }, value(register))
-    : value(register);
+/** Without the features there is no PMU, and no pointer authentication. */
+function limit(register: SysRegName, features: number): bigint {
+  const most = value(register);
+  if (register === "ID_AA64DFR0_EL1" && (features & Feature.pmuV3) === 0) return encode(register, { PMUVer: 0 }, most);
+  if (register === "ID_AA64ISAR1_EL1" && (features & POINTER_AUTHENTICATION) === 0) {
+    return encode(register, { APA: 0, GPA: 0 }, most);
+  }
+  return most;
+}
 
 export const builtInHost: Host = {
   value,
   limit,
   takes: () => true,
-  features: Feature.powerOff | Feature.psci02 | Feature.pmuV3,
+  features: Feature.powerOff | Feature.psci02 | Feature.pmuV3 | POINTER_AUTHENTICATION,
   vectorLengths: 0,
   mte: false,
   stolenTime: true,

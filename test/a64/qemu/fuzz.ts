@@ -5,7 +5,7 @@ import { vectorFeatures } from "../../../lib/model/a64/features.js";
 import type { Insn } from "../../../lib/model/a64/insn.js";
 import { decodeA64 } from "../../../lib/model/a64/table.js";
 import { agree, type Case, differences } from "./case.js";
-import { block, hole, single, userRows } from "./generate.js";
+import { block, hole, landing, single, userRows } from "./generate.js";
 import { OurUser } from "./ours.js";
 import { Random } from "./random.js";
 import { knownDisagreement } from "./unjudged.js";
@@ -39,6 +39,7 @@ export function fuzz(seed: number, count: number): Fuzzed {
       const name = `seed ${seed}, case ${number}`;
       number++;
       if (number % 11 === 0) return { name, case: hole(random), rows: [] };
+      if (number % 37 === 0) return { name, case: landing(random), rows: [] };
       if (number % 7 === 0) return { name, ...block(random) };
       return { name, case: single(random, row), rows: [row] };
     });

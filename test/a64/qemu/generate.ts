@@ -47,6 +47,27 @@ export function block(random: Random): { case: Case; rows: readonly Insn[] } {
   return { case: { ...registers, code }, rows };
 }
 
+/** A branch to a register, and at its target an instruction that may be one or not. */
+export function landing(random: Random): Case {
+  const registers = values(random);
+  const rn = random.pick([5, 16, 17]);
+  const at = 1 + random.below(4);
+  registers.x[rn] = CODE + BigInt(4 * at);
+  const code = Array.from({ length: 6 }, () => encode(rowOf("HINT").encoding, { crm: 0, op2: 0 }));
+  code[0] = encode(rowOf(random.pick(["BR", "BLR", "RET"])).encoding, { rn });
+  const pad = rowOf(
+    random.pick(["BTI", "BTI", "BTI", "PACIASP", "PACIBSP", "PACIAZ", "BRK", "B", "SB", "LDR Xt (literal)"]),
+  );
+  code[at] = encode(pad.encoding, { ...randomFields(random, pad), imm26: 2, imm19: 2 });
+  return { ...registers, code };
+}
+
+function rowOf(name: string): Insn {
+  const row = a64.find((one) => one.name === name);
+  if (row === undefined) throw new Error(`no row ${name}`);
+  return row;
+}
+
 /** A word near a row that no row matches: it must be undefined on both machines. */
 export function hole(random: Random): Case {
   for (;;) {

@@ -19,6 +19,10 @@ const DATA_AT = 0x1_0000;
 const CODE_AT = 0x1_4000;
 const BRK = 0xd420_0000;
 const PARANGE_52 = 6n;
+/** QARMA5, without what later versions added: QEMU 7.2. */
+const APA = 1n << 4n;
+/** ST, and 52-bit addresses with 64 KiB granules. */
+const MMFR2 = (1n << 28n) | (1n << 16n);
 const DC_ZVA_64_BYTES = 4n;
 /** What system-judge.c sets to zero before each case. */
 const cleared = [...readBack, "FAR_EL1", "ESR_EL1"] as const;
@@ -57,8 +61,12 @@ export class OurSystem {
         counter: () => 0n,
         // On QEMU's virt machine without tag memory there is no MTE.
         promises: (feature) =>
-          (judged.has(feature) && feature !== "MTE") || feature === "FP" || feature === "AdvSIMD" || feature === "IDST",
-        has: (condition) => ["PAN", "UAO", "DIT", "SSBS", "RAS", "LOR", "PMU", "DIT"].includes(condition),
+          (judged.has(feature) && feature !== "MTE") ||
+          feature === "PAuth" ||
+          feature === "FP" ||
+          feature === "AdvSIMD" ||
+          feature === "IDST",
+        has: (condition) => ["PAN", "UAO", "DIT", "SSBS", "RAS", "LOR", "PMU", "PTRAUTH"].includes(condition),
         unalignedDevice: "allow",
       },
     );
@@ -73,6 +81,8 @@ export class OurSystem {
     state.set("CPACR_EL1", c.cpacr);
     state.set("CNTKCTL_EL1", c.cntkctl);
     state.set("ID_AA64MMFR0_EL1", PARANGE_52);
+    state.set("ID_AA64ISAR1_EL1", APA);
+    state.set("ID_AA64MMFR2_EL1", MMFR2);
     state.set("DCZID_EL0", DC_ZVA_64_BYTES);
     for (const [n, value] of c.x.entries()) state.setX(n, value);
     state.spEl0 = c.spEl0;

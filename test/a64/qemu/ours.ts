@@ -8,15 +8,19 @@ import { splitMix } from "./random.js";
 
 const DATA_AT = 0x1_0000;
 const CODE_AT = 0x1_4000;
+const TABLES_AT = 0x1_5000;
 const BRK = 0xd420_0000;
-/** Exceptions to EL1 fetch from here, where nothing is: that ends the run. */
-const VECTORS = 0x2000_0000_0800n;
+const TABLES = 0x6000_0000n;
+/** Exceptions to EL1 fetch from here, which stage 1 maps to where nothing is: that ends the run. */
+const VECTORS = 0x2_0000_0000n;
 
-/** UCT, UCI, DZE, nTWI, nTWE: what an operating system lets its processes do. */
-const SCTLR = (1n << 15n) | (1n << 26n) | (1n << 14n) | (1n << 16n) | (1n << 18n);
+/** M, UCT, UCI, DZE, nTWI, nTWE, BT0: what an operating system lets its processes do. */
+const SCTLR = 1n | (1n << 15n) | (1n << 26n) | (1n << 14n) | (1n << 16n) | (1n << 18n) | (1n << 35n);
+/** TBI0, EPD1, physical addresses of 48 bits and virtual ones of 39. */
+const TCR = (1n << 37n) | (5n << 32n) | (1n << 23n) | 25n;
+const NORMAL = 0xffn;
 /** CPACR_EL1.FPEN: no traps. */
 const FPEN = 3n << 20n;
-const TBI0 = 1n << 37n;
 const PARANGE_48 = 5n;
 const DC_ZVA_512_BYTES = 7n;
 
@@ -50,6 +54,7 @@ export const judged: ReadonlySet<Feature> = new Set<Feature>([
   "DIT",
   "SSBS",
   "SSBS2",
+  "BTI",
   "SB",
   "DPB",
   "DPB2",
@@ -80,12 +85,14 @@ export class OurUser {
     }
     this.original = this.data.slice();
     this.code.fill(BRK);
+    fillTables(new BigUint64Array(memory.buffer, TABLES_AT, 4 * 512));
     this.evaluator = new Evaluator(
       this.state,
       {
         generation: 0,
         page: (ipa, access) => {
           if (ipa === CODE) return CODE_AT;
+          if (ipa >= TABLES && ipa < TABLES + 0x4000n) return TABLES_AT + Number(ipa - TABLES);
           const offset = ipa - DATA;
           return offset >= 0n && offset < BigInt(DATA_BYTES) && access !== "fetch" ? DATA_AT + Number(offset) : -7;
         },
@@ -94,7 +101,6 @@ export class OurUser {
         counter: () => 0n,
         promises: (feature) => judged.has(feature),
         has: (condition) => ["PAN", "UAO", "DIT", "SSBS", "RAS", "LOR"].includes(condition),
-        unalignedDevice: "allow",
       },
     );
   }
@@ -112,7 +118,9 @@ export class OurUser {
     state.pc = CODE;
     state.clearExclusive();
     state.set("SCTLR_EL1", SCTLR);
-    state.set("TCR_EL1", TBI0);
+    state.set("TCR_EL1", TCR);
+    state.set("TTBR0_EL1", TABLES);
+    state.set("MAIR_EL1", NORMAL);
     state.set("VBAR_EL1", VECTORS);
     state.set("ID_AA64MMFR0_EL1", PARANGE_48);
     state.set("DCZID_EL0", DC_ZVA_512_BYTES);
@@ -154,10 +162,28 @@ export class OurUser {
   }
 }
 
+/** Tables of levels 1, 2 and, for data and code, 3: as a process sees its memory, and a guarded page of code. */
+function fillTables(words: BigUint64Array): void {
+  const table = (n: bigint) => (TABLES + (n << 12n)) | 3n;
+  const index = (address: bigint, level: 1 | 2) => Number((address >> (level === 1 ? 30n : 21n)) & 511n);
+  const leaf = (1n << 10n) | (3n << 8n); // AF, inner shareable
+  const user = 1n << 6n;
+  const never = 3n << 53n;
+  const guarded = 1n << 50n;
+  words[index(DATA, 1)] = table(1n);
+  words[index(VECTORS, 1)] = VECTORS | leaf | 1n;
+  words[512 + index(DATA, 2)] = table(2n);
+  words[512 + index(CODE, 2)] = table(3n);
+  for (let page = 0; page < DATA_BYTES / 4096; page++) {
+    words[1024 + page] = (DATA + BigInt(page * 4096)) | leaf | user | never | 3n;
+  }
+  words[1536] = CODE | leaf | user | guarded | 3n;
+}
+
 function exceptionEnding(esr: number): Ending {
   const ec = esr >>> 26;
   if (ec === 0x3c) return "done";
-  if (ec === 0x00 || ec === 0x18) return "undefined";
+  if (ec === 0x00 || ec === 0x0d || ec === 0x18) return "undefined";
   if (ec === 0x22 || ((ec === 0x24 || ec === 0x25) && (esr & 63) === 0x21)) return "alignment";
   if (ec === 0x24 || ec === 0x20) return "abort";
   throw new Error(`a case took an exception with ESR ${esr.toString(16)}`);

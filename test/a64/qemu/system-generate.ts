@@ -111,6 +111,125 @@ function pointer(random: Random, align: number): bigint {
 
 type Kind = (random: Random) => Draft;
 
+/** SCTLR_EL1.EnIA, EnIB, EnDA, EnDB. */
+const ENABLES = [31n, 30n, 27n, 13n];
+const keyRegisters = ["APIA", "APIB", "APDA", "APDB", "APGA"] as const;
+/** The target of branches and the base of loads, and what they are signed with. */
+const [POINTER, MODIFIER] = [5, 6];
+
+/** Keys, and instructions that sign a pointer and use it; at EL0 after a return there. */
+function pointerAuthentication(random: Random): Draft {
+  const c = draft(random, EL1H);
+  for (const bit of ENABLES) if (random.chance(85)) c.sctlr |= 1n << bit;
+  const key = random.pick(keyRegisters);
+  const code: number[] = [];
+  const set = (name: SysRegName, rt: number, value: bigint) => {
+    c.x[rt] = value;
+    code.push(move("MSR", name, rt));
+  };
+  const use = random.pick(key.startsWith("API") ? instructionUses : dataUses);
+  // A pointer that is used keeps the address that it had.
+  set("TCR_EL1", 0, translationControl(random, usesAddress.has(use) ? "small" : "any"));
+  set(`${key}KEYLO_EL1`, 1, random.value());
+  set(`${key}KEYHI_EL1`, 2, random.value());
+  c.x[POINTER] = random.pick([random.quad(), 0n, -1n]) << BigInt(random.below(56));
+  c.x[POINTER] = BigInt.asUintN(64, c.x[POINTER] ^ (random.chance(20) ? random.quad() : random.value()));
+  c.x[MODIFIER] = random.value();
+  if (key === "APGA") code.push(word("PACGA", { rn: POINTER, rm: random.pick([MODIFIER, 31]), rd: 7 }));
+  else {
+    if (random.chance(30)) {
+      set("ELR_EL1", 3, SYSTEM_CODE + BigInt(4 * (code.length + 3)));
+      set("SPSR_EL1", 4, random.quad() & PSTATE_BITS);
+      code.push(word("ERET", {}));
+    }
+    const name = key.slice(2) as "IA" | "IB" | "DA" | "DB";
+    code.push(...use(random, c, name));
+  }
+  c.code = code;
+  return c;
+}
+
+/** T0SZ, TG0, TBI0, TBID0, and the same for the other range: QEMU looks at bit 55 for them even where bit 63 decides. */
+function translationControl(random: Random, sizes: "any" | "small"): bigint {
+  const size = BigInt(sizes === "small" || random.chance(90) ? 16 + random.below(16) : random.below(64));
+  const granules = random.pick([(0n << 14n) | (2n << 30n), (2n << 14n) | (1n << 30n), (1n << 14n) | (3n << 30n)]);
+  const tags = (random.chance(50) ? 3n << 37n : 0n) | (random.chance(50) ? 3n << 51n : 0n);
+  return size | (size << 16n) | granules | tags;
+}
+
+type Use = (random: Random, c: Draft, key: "IA" | "IB" | "DA" | "DB") => number[];
+
+/** Perhaps another bit in the pointer. */
+function spoilt(random: Random, lowest = 0): number[] {
+  if (random.chance(60)) return [];
+  const bit = lowest + random.below(64 - lowest);
+  // EOR X5, X5, #1 << bit
+  return [word("EOR (immediate)", { sf: 1, n: 1, immr: (64 - bit) & 63, imms: 0, rn: POINTER, rd: POINTER })];
+}
+
+const signed: Use = (random, _c, key) => {
+  if (random.chance(70)) return [word(`PAC${key}`, { rd: POINTER, rn: MODIFIER })];
+  return [word(`PACZ (${key})`, { rd: POINTER })];
+};
+
+const signedAndBack: Use = (random, c, key) => {
+  const rn = random.pick([MODIFIER, MODIFIER, 31]);
+  const zero = random.chance(25);
+  const sign = zero ? word(`PACZ (${key})`, { rd: POINTER }) : word(`PAC${key}`, { rd: POINTER, rn });
+  const back = zero ? word(`AUTZ (${key})`, { rd: POINTER }) : word(`AUT${key}`, { rd: POINTER, rn });
+  return [...(random.chance(80) ? [sign] : signed(random, c, key)), ...spoilt(random), back];
+};
+
+const stripped: Use = (random, c, key) => [
+  ...signed(random, c, key),
+  word(key[0] === "I" ? "XPACI" : "XPACD", { rd: POINTER }),
+];
+
+/** PACIASP, AUTIASP and the other hints: X30 and SP, or X17 and X16. */
+const hinted: Use = (random, c, key) => {
+  const suffix = random.pick(["1716", "Z", "SP"]);
+  c.x[30] = c.x[POINTER]!;
+  c.x[17] = c.x[POINTER]!;
+  const last = random.pick([`AUT${key}${suffix}`, "XPACLRI"]);
+  return [word(`PAC${key}${suffix}`, {}), word(last, {})];
+};
+
+const branched: Use = (random, c, key) => {
+  const letter = key[1]!;
+  const to = SYSTEM_CODE + BigInt(4 * (20 + random.below(900)));
+  c.x[POINTER] = to;
+  c.x[30] = to;
+  const zero = random.chance(50);
+  if (random.chance(30)) return [word(`PAC${key}`, { rd: 30, rn: 31 }), word(`RETA${letter}`, {})];
+  const sign = zero ? word(`PACZ (${key})`, { rd: POINTER }) : word(`PAC${key}`, { rd: POINTER, rn: MODIFIER });
+  const row = `${random.pick(["BRA", "BLRA"])}${letter}${zero ? "Z" : ""}`;
+  return [sign, ...spoilt(random, 52), word(row, { rn: POINTER, rm: MODIFIER })];
+};
+
+const returned: Use = (random, c, key) => {
+  c.x[POINTER] = SYSTEM_CODE + BigInt(4 * (20 + random.below(900)));
+  c.x[4] = random.quad() & PSTATE_BITS;
+  return [
+    word(`PAC${key}`, { rd: POINTER, rn: 31 }),
+    ...spoilt(random, 52),
+    move("MSR", "ELR_EL1", POINTER),
+    move("MSR", "SPSR_EL1", 4),
+    word(`ERETA${key[1]}`, {}),
+  ];
+};
+
+const loaded: Use = (random, c, key) => {
+  c.x[POINTER] = pointer(random, 8);
+  const row = `LDRA${key[1]}${random.pick(["", " (pre)"])}`;
+  const fields = { rn: POINTER, rt: 7, s: random.below(2), imm9: random.below(16) };
+  if (fields.s === 1) fields.imm9 += 496;
+  return [word(`PACZ (${key})`, { rd: POINTER }), ...spoilt(random, 52), word(row, fields)];
+};
+
+const instructionUses: readonly Use[] = [signed, signedAndBack, signedAndBack, stripped, hinted, branched, returned];
+const dataUses: readonly Use[] = [signed, signedAndBack, signedAndBack, stripped, loaded];
+const usesAddress: ReadonlySet<Use> = new Set([branched, returned, loaded]);
+
 const kinds: readonly Kind[] = [
   function registers(random) {
     const c = draft(random, random.pick([EL0, EL1T, EL1H, EL1H]));
@@ -214,6 +333,7 @@ const kinds: readonly Kind[] = [
     c.code.push(random.pick(words));
     return c;
   },
+  pointerAuthentication,
   function waiting(random) {
     const c = draft(random, EL0);
     c.sctlr &= ~NTWI;

@@ -1,6 +1,7 @@
 // What a judge is not asked, where it is wrong, and why. Short, and shorter is better.
 
 import type { Insn } from "../../../lib/model/a64/insn.js";
+import { pointerAuth } from "../../../lib/model/a64/insns/pointer-auth.js";
 import { decodeA64 } from "../../../lib/model/a64/table.js";
 import { type Case, CODE, type Result, registersAgree } from "./case.js";
 import type { SystemCase, SystemResult } from "./system-case.js";
@@ -8,6 +9,11 @@ import type { SystemCase, SystemResult } from "./system-case.js";
 /** Rows that user mode cannot judge; the system-mode judge does. */
 export const notForUserMode: Readonly<Record<string, string>> = {
   SVC: "would be a system call of the judge",
+  ...Object.fromEntries(
+    pointerAuth
+      .filter(({ needs }) => needs.length > 0)
+      .map(({ name }) => [name, "signs with keys that a process can not know"]),
+  ),
 };
 
 /** QEMU 7.2 aborts when it translates some unallocated words of half-precision two-register miscellaneous. */

@@ -15,6 +15,10 @@
 #include <asm/unistd.h>
 #include <stdint.h>
 
+#ifndef PROT_BTI
+#define PROT_BTI 0x10
+#endif
+
 #define DATA 0x40000000UL
 #define DATA_BYTES 8192
 #define CODE 0x50000000UL
@@ -156,7 +160,7 @@ void _start(void) {
   stack_t on = {stack, 0, sizeof stack};
   long fixed = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
   call(__NR_mmap, DATA, DATA_BYTES, PROT_READ | PROT_WRITE, fixed, -1, 0);
-  call(__NR_mmap, CODE, CODE_BYTES, PROT_READ | PROT_WRITE | PROT_EXEC, fixed, -1, 0);
+  call(__NR_mmap, CODE, CODE_BYTES, PROT_READ | PROT_WRITE | PROT_EXEC | PROT_BTI, fixed, -1, 0);
   for (int n = 0; n < CODE_BYTES / 4; n++) ((uint32_t *)CODE)[n] = BRK;
   fill();
   call(__NR_sigaltstack, (long)&on, 0, 0, 0, 0, 0);

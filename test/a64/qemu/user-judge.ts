@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { type Case, type Ending, MOST_WORDS, type Result } from "./case.js";
 
 const QEMU = "qemu-aarch64";
-/** Without pointer authentication, whose hints are NOPs on the model, and without SVE, for a signal frame of V registers. */
+/** Without pointer authentication, whose keys QEMU does not tell, and without SVE, for a signal frame of V registers. */
 const CPU = "max,pauth=off,sve=off";
 
 const INPUT_BYTES = 97 * 8 + (4 + MOST_WORDS) * 4;

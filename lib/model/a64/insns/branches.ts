@@ -13,14 +13,8 @@ export const branches = [
   insn("BR",      "1101011 0000 11111 000000 rn:5 00000",             branchRegister("jump")),
   insn("BLR",     "1101011 0001 11111 000000 rn:5 00000",             branchRegister("call")),
   insn("RET",     "1101011 0010 11111 000000 rn:5 00000",             branchRegister("return")),
-  insn("ERET",    "1101011 0100 11111 000000 11111 00000",            (m) => m.eret()),
+  insn("ERET",    "1101011 0100 11111 000000 11111 00000",            (m) => m.eret(null)),
   insn("DRPS",    "1101011 0101 11111 000000 11111 00000",            (m) => m.undefined()),
-  todo("BRAA/BRAB",     "1101011 1000 11111 00001 m rn:5 rm:5",       "PAuth"),
-  todo("BRAAZ/BRABZ",   "1101011 0000 11111 00001 m rn:5 11111",      "PAuth"),
-  todo("BLRAA/BLRAB",   "1101011 1001 11111 00001 m rn:5 rm:5",       "PAuth"),
-  todo("BLRAAZ/BLRABZ", "1101011 0001 11111 00001 m rn:5 11111",      "PAuth"),
-  todo("RETAA/RETAB",   "1101011 0010 11111 00001 m 11111 11111",     "PAuth"),
-  todo("ERETAA/ERETAB", "1101011 0100 11111 00001 m 11111 11111",     "PAuth"),
 
   // Unconditional branch (immediate)
   insn("B",       "0 00101 imm26:s26",                                (m, { imm26 }) => m.branch(imm26 * 4)),
@@ -44,7 +38,8 @@ function branchWithLink(m: Machine, { imm26 }: { imm26: number }) {
 
 function branchRegister(kind: "jump" | "call" | "return"): Semantics<{ rn: number }> {
   return (m, { rn }) => {
-    if (kind !== "call") return m.branchTo(m.w64.x(rn), kind);
+    if (kind === "jump") return m.branchTo(m.w64.x(rn), rn === 16 || rn === 17 ? "veneer" : "jump");
+    if (kind === "return") return m.branchTo(m.w64.x(rn), kind);
     // BLR X30 jumps to what X30 was: the branch only writes PC, so it comes first.
     const next = m.pcPlus(4);
     m.branchTo(m.w64.x(rn), kind);

@@ -25,7 +25,6 @@ export const dataRegister = [
   todo("SUBPS",   "1 0 1 11010110 rm:5 000000 rn:5 rd:5",             "MTE"),
   todo("IRG",     "1 0 0 11010110 rm:5 000100 rn:5 rd:5",             "MTE"),
   todo("GMI",     "1 0 0 11010110 rm:5 000101 rn:5 rd:5",             "MTE"),
-  todo("PACGA",   "1 0 0 11010110 rm:5 001100 rn:5 rd:5",             "PAuth"),
   todo("SMAX/UMAX/SMIN/UMIN (register)", "sf 0 0 11010110 rm:5 0110 opc:2 rn:5 rd:5", "CSSC"),
 
   // Data-processing (1 source)
@@ -38,7 +37,6 @@ export const dataRegister = [
   todo("CTZ",     "sf 1 0 11010110 00000 000110 rn:5 rd:5",           "CSSC"),
   todo("CNT",     "sf 1 0 11010110 00000 000111 rn:5 rd:5",           "CSSC"),
   todo("ABS",     "sf 1 0 11010110 00000 001000 rn:5 rd:5",           "CSSC"),
-  todo("PAC/AUT/XPAC", "1 1 0 11010110 00001 opcode:6 rn:5 rd:5",     "PAuth"),
 
   // Logical (shifted register)
   insn("AND (shifted register)",  "sf 00 01010 shift:2 0 rm:5 imm6:6 rn:5 rd:5", logical("and", {})),

@@ -72,7 +72,6 @@ export const loadStore: readonly Insn[] = [
   insn("PRFUM",              "11 111 0 00 10 0 imm9:s9 00 rn:5 rt:5",             () => {}),
   insn("PRFM (register)",    "11 111 0 00 10 1 rm:5 option:3 s 10 rn:5 rt:5",     prefetchRegister),
   insn("PRFM (immediate)",   "11 111 0 01 10 imm12:12 rn:5 rt:5",                 () => {}),
-  todo("LDRAA/LDRAB",        "11 111 0 00 m s 1 imm9:9 w 1 rn:5 rt:5",            "PAuth"),
 
   // Memory tagging, memory copy and set
   todo("LDG/STG and kin",    "11 011001 opc:2 1 imm9:9 op2:2 rn:5 rt:5",          "MTE"),

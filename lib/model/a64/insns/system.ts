@@ -20,7 +20,7 @@ export const system = [
   todo("WFET",       "11010101000000110001 0000 000 rd:5",                "WFxT"),
   todo("WFIT",       "11010101000000110001 0000 001 rd:5",                "WFxT"),
 
-  // Hints. What is not allocated here is a NOP, and so are pointer authentication and BTI where they are absent.
+  // Hints. What is not allocated here is a NOP, and so is BTI where it is the target of no branch.
   insn("HINT",       "11010101000000110010 crm:4 op2:3 11111",            () => {}),
   insn("YIELD",      "11010101000000110010 0000 001 11111",               () => {}),
   insn("WFE",        "11010101000000110010 0000 010 11111",               (m) => m.waitForEvent()),
@@ -28,6 +28,8 @@ export const system = [
   insn("SEV",        "11010101000000110010 0000 100 11111",               (m) => m.sendEvent()),
   insn("SEVL",       "11010101000000110010 0000 101 11111",               (m) => m.sendEventLocal()),
   insn("ESB",        "11010101000000110010 0010 000 11111",               (m) => m.errorSynchronization()),
+
+  insn("BTI",        "11010101000000110010 0100 jc:2 0 11111",            () => {}),
 
   // Barriers
   insn("CLREX",      "11010101000000110011 crm:4 010 11111",              (m) => m.clearExclusive()),
