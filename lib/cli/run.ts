@@ -1,11 +1,12 @@
 // kvm-arm64 run: loads a guest, gives it RAM, a console and PSCI, streams what it prints, ends with its status.
-import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import process from "node:process";
 import { Kvm } from "../index.js";
-import { Machine, type Outcome, Pl011, Pl031, parseProgram, RAM_AT } from "../vmm/index.js";
+import { LineCollector, Machine, modelMemory, type Outcome, Pl011, Pl031, parseProgram, RAM_AT } from "../vmm/index.js";
 import { exitStatus } from "./exit-status.js";
+import { openTrace, stopOn } from "./machine-options.js";
 import { report } from "./report.js";
-import { parseRunOptions, type RunOptions } from "./run-options.js";
+import { parseRunOptions } from "./run-options.js";
 
 export const usage = `usage: kvm-arm64 run [OPTION…] FILE
 
@@ -25,36 +26,6 @@ Exit status: the guest's (SYSTEM_OFF with w19 = status and x20 = 0x74697865, els
 125 kvm-arm64 itself failed · 126 the guest asked for a reset · 130 Ctrl-C
 `;
 
-/** What the model needs beside the guest's RAM, for its vCPUs, at most; and all that it can have. */
-const MODEL_EXTRA_BYTES = 64 << 20;
-const MODEL_MOST_BYTES = 2 ** 32 - 2 ** 16;
-
-/** Collects the guest's bytes into lines, since a write for each byte is slow; what is left goes out soon. */
-function lineWriter(write: (bytes: Uint8Array) => void): { byte(value: number): void; flush(): void } {
-  let line: number[] = [];
-  let timer: NodeJS.Timeout | undefined;
-  const flush = (): void => {
-    clearTimeout(timer);
-    timer = undefined;
-    if (line.length > 0) write(Uint8Array.from(line));
-    line = [];
-  };
-  const byte = (value: number): void => {
-    line.push(value);
-    if (value === 0x0a || line.length >= 4096) flush();
-    else timer ??= setTimeout(flush, 20);
-  };
-  return { byte, flush };
-}
-
-/** Where the trace goes, and how to end it. */
-function openTrace(to: RunOptions["trace"]): { sink?: (line: string) => void; close(): void } {
-  if (to === undefined) return { close: () => {} };
-  if (to === "stderr") return { sink: (line) => void process.stderr.write(`${line}\n`), close: () => {} };
-  const file = openSync(to.file, "w");
-  return { sink: (line) => void writeSync(file, `${line}\n`), close: () => closeSync(file) };
-}
-
 export async function main(args: string[]): Promise<number> {
   const options = parseRunOptions(args);
   const program = parseProgram(readFileSync(options.file), { at: RAM_AT, bytes: options.memoryBytes });
@@ -65,11 +36,11 @@ export async function main(args: string[]): Promise<number> {
       ...(trace.sink && { trace: trace.sink }),
       model: {
         ...(options.kernel && { kernel: options.kernel }),
-        memoryBytes: Math.min(options.memoryBytes + MODEL_EXTRA_BYTES, MODEL_MOST_BYTES),
+        memoryBytes: modelMemory(options.memoryBytes),
       },
     });
-    const terminal = lineWriter((bytes) => process.stdout.write(bytes));
-    const devices = [new Pl011(terminal.byte), new Pl031()];
+    const terminal = new LineCollector((bytes) => void process.stdout.write(bytes));
+    const devices = [new Pl011({ send: terminal.push }), new Pl031()];
     using machine = new Machine(kvm, { memoryBytes: options.memoryBytes, cpus: options.cpus, devices });
     machine.load(program);
     const started = performance.now();
@@ -95,22 +66,6 @@ export async function main(args: string[]): Promise<number> {
   } finally {
     trace.close();
   }
-}
-
-/** Calls `stop` with the status to end with when the time is over or a signal comes. A second signal kills. */
-function stopOn(timeoutSeconds: number | undefined, stop: (status: number) => void): { close(): void } {
-  const signals = { SIGINT: exitStatus.interrupted, SIGTERM: exitStatus.terminated } as const;
-  const onSignal = (name: NodeJS.Signals): void => stop(signals[name as "SIGINT"]);
-  const names = Object.keys(signals) as (keyof typeof signals)[];
-  for (const name of names) process.once(name, onSignal);
-  const timer =
-    timeoutSeconds === undefined ? undefined : setTimeout(() => stop(exitStatus.timeout), 1000 * timeoutSeconds);
-  return {
-    close: () => {
-      clearTimeout(timer);
-      for (const name of names) process.off(name, onSignal);
-    },
-  };
 }
 
 function statusOf(outcome: Outcome, stopped: number | undefined): number {

@@ -1,13 +1,39 @@
-// A device of 32-bit registers on the guest's bus, and the narrower and wider accesses that a guest makes to them.
+// What a device is to its machine: registers at a place on the guest's bus, and perhaps an interrupt line and a look at
+// the guest's memory. docs/vmm.md shows how to write one.
+import type { PropertyValue } from "./device-tree.js";
+import type { Ram } from "./ram.js";
 
 export interface Device {
   readonly name: string;
   /** Guest physical address of the first register. */
   readonly at: bigint;
   readonly bytes: number;
+  /** Its node in the device tree, without `reg` and `interrupts`, which the machine knows. Absent: it is not described. */
+  readonly node?: DeviceNode;
   /** The register at `offset`, a multiple of 4. */
   read(offset: number): number;
   write(offset: number, value: number): void;
+  /** Called once, before the guest runs. */
+  connect?(host: DeviceHost): void;
+  /** Resolves when nothing that the guest asked for is still under way. No CPU runs any more. */
+  settle?(): Promise<void>;
+  /** The machine is closed: files are let go. */
+  close?(): void;
+}
+
+export interface DeviceNode {
+  /** Without the unit address. */
+  readonly name: string;
+  readonly properties: Readonly<Record<string, PropertyValue>>;
+}
+
+/** What a machine gives to each of its devices. */
+export interface DeviceHost {
+  readonly memory: Ram;
+  /** The device's own interrupt line, level-triggered. Of a machine without interrupt controller it goes nowhere. */
+  setInterrupt(level: boolean): void;
+  /** The device cannot go on: the machine stops, and its `run()` rejects with this. */
+  fail(error: Error): void;
 }
 
 /** What a load of `data.length` bytes at `offset` gives. Registers beyond the first of a wide load read 0. */

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { parseRunOptions, parseSize } from "../../lib/cli/run-options.js";
+import { parseSize } from "../../lib/cli/machine-options.js";
+import { parseRunOptions } from "../../lib/cli/run-options.js";
 
 const usage = (args: string[], message: RegExp): void =>
   assert.throws(() => parseRunOptions(args), { name: "UsageError", message });

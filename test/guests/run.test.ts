@@ -12,7 +12,7 @@ const NEEDS_WHAT_THE_CPU_LACKS = 77;
 
 async function runGuest(host: Host, guest: Guest): Promise<{ outcome: Outcome; stdout: string }> {
   const sent: number[] = [];
-  const devices = [new Pl011((byte) => sent.push(byte)), new Pl031()];
+  const devices = [new Pl011({ send: (byte) => sent.push(byte) }), new Pl031()];
   const machine = host.keep(new Machine(host.kvm, { memoryBytes: RAM_BYTES, cpus: guest.cpus, devices }));
   if (guest.gicv3 === true) initialiseGic(host.keep(machine.vm.createDevice("vgic-v3")));
   machine.load(parseProgram(readFileSync(guestFile(guest)), { at: RAM_AT, bytes: RAM_BYTES }));

@@ -38,7 +38,7 @@ describe("a device of 32-bit registers", () => {
 describe("PL011", () => {
   it("sends each byte that is stored to UARTDR", () => {
     const sent: number[] = [];
-    const uart = new Pl011((byte) => sent.push(byte));
+    const uart = new Pl011({ send: (byte) => sent.push(byte) });
 
     writeDevice(uart, 0, Uint8Array.of(0x48));
     writeDevice(uart, 0, Uint8Array.of(0x69, 0, 0, 0));
@@ -47,7 +47,7 @@ describe("PL011", () => {
   });
 
   it("is always ready to send, and says whether something was received", () => {
-    const uart = new Pl011(() => {});
+    const uart = new Pl011({ send: () => {} });
     assert.equal(uart.read(0x18), 0x90);
 
     uart.receive(Uint8Array.of(0x41, 0x42));
@@ -58,7 +58,7 @@ describe("PL011", () => {
   });
 
   it("raises the interrupts that are not masked, and UARTICR clears the one of sending", () => {
-    const uart = new Pl011(() => {});
+    const uart = new Pl011({ send: () => {} });
     uart.write(0, 0x41);
     uart.receive(Uint8Array.of(1));
 
@@ -70,7 +70,7 @@ describe("PL011", () => {
   });
 
   it("has the reset values, the widths and the identification that DDI 0183 gives", () => {
-    const uart = new Pl011(() => {});
+    const uart = new Pl011({ send: () => {} });
 
     assert.deepEqual([uart.read(0x30), uart.read(0x34)], [0x300, 0x12]);
     uart.write(0x24, 0xffff_9234);
@@ -83,7 +83,7 @@ describe("PL011", () => {
 describe("PL031", () => {
   it("counts seconds from what was loaded", () => {
     let now = 1_700_000_000;
-    const clock = new Pl031(0n, () => now);
+    const clock = new Pl031({ hostSeconds: () => now });
 
     assert.equal(clock.read(0), 1_700_000_000);
     clock.write(8, 100);

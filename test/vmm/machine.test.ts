@@ -9,7 +9,9 @@ const HVC = 0xd400_0002; // hvc #0
 
 /** A machine whose CPU is at these instructions, at the start of its RAM. */
 function machineWith(host: Host, code: readonly number[], cpus = 1): Machine {
-  const machine = host.keep(new Machine(host.kvm, { memoryBytes: 1 << 20, cpus, devices: [new Pl011(() => {})] }));
+  const machine = host.keep(
+    new Machine(host.kvm, { memoryBytes: 1 << 20, cpus, devices: [new Pl011({ send: () => {} })] }),
+  );
   const data = new Uint8Array(Uint32Array.from(code).buffer);
   machine.load({ format: "flat binary", entry: RAM_AT, segments: [{ at: RAM_AT, data, bytes: BigInt(data.length) }] });
   return machine;

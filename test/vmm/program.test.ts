@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
-import { copyProgram, LoadError, parseProgram } from "../../lib/vmm/loader.js";
+import { LoadError } from "../../lib/vmm/errors.js";
+import { copyProgram, parseProgram } from "../../lib/vmm/program.js";
 import { fileName, guestFile, guests } from "../guests/guests.js";
 
 const ram = { at: 0x4000_0000n, bytes: 1 << 20 };
@@ -106,7 +107,8 @@ describe("parseProgram", () => {
     refused(elf([{ ...plain, fileBytes: 256n, bytes: 16n }]), /longer in the file than in memory/);
     refused(elf([plain]).fill(1, 4, 5), /class ELF32/);
     refused(elf([plain]).fill(2, 5, 6), /big-endian/);
-    refused(Uint8Array.of(0x1f, 0x8b, 8, 0), /compressed by gzip/);
+    refused(Uint8Array.of(0x1f, 0x8b, 8, 0), /the compressed file is truncated/);
+    refused(Uint8Array.of(0x1f, 0x8b, 9, 0, 0, 0, 0, 0, 0, 3), /cannot be unpacked/);
     refused(Uint8Array.of(0x4d, 0x5a, 0, 0), /PE program/);
   });
 
