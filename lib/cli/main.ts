@@ -12,6 +12,7 @@ interface Command {
 
 const commands: Record<string, () => Promise<Command>> = {
   run: () => import("./run.js"),
+  boot: () => import("./boot.js"),
   doctor: () => import("./doctor.js"),
   reg: () => import("./reg.js"),
   features: () => import("./features.js"),
@@ -21,6 +22,7 @@ const commands: Record<string, () => Promise<Command>> = {
 const usage = `usage: kvm-arm64 COMMAND …
 
   run FILE      run a guest program (ELF, Linux Image, flat binary) on KVM or on the model
+  boot          boot a Linux kernel, with initrd and disks
   doctor        can this machine use KVM, and if not, exactly why
   reg WHAT…     explain register ids, names and values
   features      what a guest here can have, and what can be taken away
