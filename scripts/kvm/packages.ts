@@ -30,12 +30,12 @@ export interface Part {
   readonly bytes: number;
 }
 
-/** The newest kernel of a series: the path of its uncompressed Image. */
-export async function kernelImage(series: KernelSeries): Promise<{ version: string; image: string }> {
+/** The newest kernel of a series, with its modules as far as they are in the same package. */
+export function kernelPart(series: KernelSeries): Promise<Part> {
   // Newer packages are split and hold the Image in linux-binary-…; linux-image-… is then all but empty.
   const escaped = series.replace(".", "\\.");
   const names = new RegExp(`^linux-(image|binary)-${escaped}\\.[0-9][0-9.+a-z-]*-cloud-arm64$`);
-  const part = await remember(`kernel-${series}`, async () => {
+  return remember(`kernel-${series}`, async () => {
     for (const suite of kernelSuites[series]) {
       const found = (await readSuite(suite, names)).sort((a, b) => compareVersions(b.version, a.version));
       const newest = found.filter(({ version }) => version === found[0]?.version);
@@ -44,6 +44,11 @@ export async function kernelImage(series: KernelSeries): Promise<{ version: stri
     }
     throw new Missing(`no suite of the mirror ${mirror()} has a kernel ${series} (${kernelSuites[series].join(", ")})`);
   });
+}
+
+/** Its version, and the path of its uncompressed Image. */
+export async function kernelImage(series: KernelSeries): Promise<{ version: string; image: string }> {
+  const part = await kernelPart(series);
   // /boot/vmlinuz-VERSION, or /usr/lib/modules/VERSION/vmlinuz in newer packages.
   const image = readdirSync(part.folder, { recursive: true })
     .map(String)
