@@ -87,6 +87,12 @@ const table = {
   csselrIsLoaded:              [ true,        false,       false       ],
   /** CCSIDR values are fabricated and can be written; before, they are the hardware's and invariant. */
   ccsidrFabricated:            [ false,       true,        true        ],
+  /** KVM_SET_GUEST_DEBUG without KVM_GUESTDBG_USE_HW: the guest's own breakpoints and watchpoints exit, too. */
+  ownPointsTaken:              [ true,        true,        false       ],
+  /** Reads of CCSIDR_EL1, CLIDR_EL1, CSSELR_EL1 and CTR_EL0, and writes of CSSELR_EL1, are trapped. */
+  cacheIdsTrapped:             [ false,       true,        true        ],
+  /** Reads of REVIDR_EL1, AIDR_EL1 and SMIDR_EL1 are trapped. */
+  revisionIdsTrapped:          [ false,       false,       true        ],
   /** Timers, then MIDR, REVIDR and the other invariants are listed before the system registers, not among them. */
   invariantsListedFirst:       [ true,        true,        false       ],
   /** TIMER_CTL reads with ISTATUS computed; otherwise it reads what was stored. */

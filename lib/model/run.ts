@@ -32,6 +32,7 @@ import { loadRegisters } from "./kvm/load.js";
 import { pmuMayRun } from "./kvm/pmu-attributes.js";
 import { applyPendingReset } from "./kvm/reset.js";
 import { count, countWait, setBlocking } from "./kvm/stats.js";
+import { controlWritten, followCaches, isTrapped } from "./kvm/traps.js";
 import { vcpuCells } from "./layout.js";
 import { completeMmio, guestAbort, SlotBus, skipInstruction } from "./stage2.js";
 import { Feature } from "./vcpu-features.js";
@@ -358,9 +359,9 @@ export class Runner {
     const hardware = (control & KVM_GUESTDBG.USE_HW) !== 0;
     const singleStep = (control & KVM_GUESTDBG.SINGLESTEP) !== 0;
     this.#engine.debug = {
+      enabled: true,
       singleStep,
-      softwareBreakpoints: (control & KVM_GUESTDBG.USE_SW_BP) !== 0,
-      hardware,
+      ownPoints: !hardware && vcpu.vm.profile.switches.ownPointsTaken ? "taken" : "hidden",
       breakpoints: hardware ? breakpointsOf(registers(1), registers(0)) : [],
       watchpoints: hardware ? watchpointsOf(registers(3), registers(2)) : [],
     };
@@ -393,7 +394,7 @@ function environmentOf(vcpu: VcpuState, eventFds: EventFds, pmu: Pmu): Environme
     kernel: vcpu.vm.profile.kernel,
     counter: (timer) => counter(vcpu.vm, timer),
     promises: (feature) => vcpu.promises(feature),
-    points: vcpu.vm.profile.host,
+    counts: vcpu.vm.profile.host,
     cpuHasSve: vcpu.vm.profile.host.vectorLengths !== 0,
     has(condition) {
       if (condition === "GICv3" && vm.get("irqchip") === 0) return vm.profile.host.gic?.v3 === true;
@@ -411,7 +412,10 @@ function environmentOf(vcpu: VcpuState, eventFds: EventFds, pmu: Pmu): Environme
       if (typeof ended === "number") interruptEnded(vm, eventFds, ended);
       return ended !== undefined;
     },
+    trapped: (id, access) => isTrapped(vcpu, id, access),
+    maintainedBySetWay: () => followCaches(vcpu),
     registerWritten(name) {
+      controlWritten(vcpu, name);
       if (!isTimerRegister(name)) return;
       if (vm.get("irqchip") !== 0) setTimerLines(vcpu, timerLevels(vcpu));
       // The slice ends when the timer fires next, or at once: without a GIC, a line that changed is userspace's.

@@ -239,7 +239,7 @@ describe("guest debug", () => {
 
   it("takes BRK to EL2 when asked to, else to EL1", () => {
     const guest = new Guest().program(0xd4200060); // brk #3
-    guest.evaluator.debug = { ...guest.evaluator.debug, softwareBreakpoints: true };
+    guest.evaluator.debug = { ...guest.evaluator.debug, enabled: true };
 
     const stop = guest.evaluator.run(10);
 

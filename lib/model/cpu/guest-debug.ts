@@ -21,20 +21,20 @@ export interface Watchpoint extends Point {
 }
 
 export interface GuestDebug {
+  /** All debug exceptions go to EL2, BRK among them, and the guest does not step itself. */
+  readonly enabled: boolean;
   /** Software step: PSTATE.SS = 1 lets one instruction run, then EC 0x32. */
   readonly singleStep: boolean;
-  /** BRK goes to EL2. */
-  readonly softwareBreakpoints: boolean;
-  /** These breakpoints and watchpoints take the place of the guest's own. */
-  readonly hardware: boolean;
+  /** What the guest's own registers say: also goes to EL2, or is not there. */
+  readonly ownPoints: "taken" | "hidden";
   readonly breakpoints: readonly (Point & Levels)[];
   readonly watchpoints: readonly (Watchpoint & Levels)[];
 }
 
 export const noGuestDebug: GuestDebug = {
+  enabled: false,
   singleStep: false,
-  softwareBreakpoints: false,
-  hardware: false,
+  ownPoints: "hidden",
   breakpoints: [],
   watchpoints: [],
 };
@@ -96,8 +96,11 @@ export function watchpointHit(
   );
 }
 
-export function breakpointHit(debug: GuestDebug, mode: number, pc: bigint): Point | undefined {
-  return debug.breakpoints.find((point) => meant(point, mode) && pc === point.address);
+/** Whether the instruction at `pc` meets a breakpoint. One without an end is for every instruction. */
+export function breakpointHit(breakpoints: readonly (Point & Levels)[], mode: number, pc: bigint): boolean {
+  return breakpoints.some(
+    (point) => meant(point, mode) && (point.bytes === Number.POSITIVE_INFINITY || point.address === pc),
+  );
 }
 
 /** ESR_EL2 of a Software Step exception: ISV says that an instruction was stepped, EX that it was a Load-Exclusive. */

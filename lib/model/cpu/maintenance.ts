@@ -13,7 +13,7 @@ export interface Maintenance {
    * Caches are not modelled, so most do nothing; those by address still have to find their page ("byAddress"), DC ZVA
    * zeroes. Every TLBI invalidates all that is remembered, on all CPUs.
    */
-  readonly effect: "nothing" | "zero" | "byAddress" | "invalidate" | AddressTranslation;
+  readonly effect: "nothing" | "bySetWay" | "zero" | "byAddress" | "invalidate" | AddressTranslation;
 }
 
 /** AT: for which access. `pan`: PSTATE.PAN counts. */
@@ -43,9 +43,9 @@ const rows: readonly Row[] = [
   ["IC IALLU",       0, 7,  5, 0, "nothing"],
   ["IC IVAU",        3, 7,  5, 1, "byAddress", "UCI"],
   ["DC IVAC",        0, 7,  6, 1, "byAddress"],
-  ["DC ISW",         0, 7,  6, 2, "nothing"],
-  ["DC CSW",         0, 7, 10, 2, "nothing"],
-  ["DC CISW",        0, 7, 14, 2, "nothing"],
+  ["DC ISW",         0, 7,  6, 2, "bySetWay"],
+  ["DC CSW",         0, 7, 10, 2, "bySetWay"],
+  ["DC CISW",        0, 7, 14, 2, "bySetWay"],
   ["DC ZVA",         3, 7,  4, 1, "zero",      "DZE"],
   ["DC CVAC",        3, 7, 10, 1, "byAddress", "UCI"],
   ["DC CVAU",        3, 7, 11, 1, "byAddress", "UCI"],

@@ -3,7 +3,7 @@
 
 import { decode } from "../../arm64/fields.js";
 import type { SysRegName } from "../../arm64/sysregs.js";
-import { type Levels, levels, meant, type Point, type Watchpoint, watchpointOf } from "./guest-debug.js";
+import { breakpointHit, type Levels, levels, meant, type Point, type Watchpoint, watchpointOf } from "./guest-debug.js";
 import { type CpuState, Pstate } from "./state.js";
 
 export interface SelfDebug {
@@ -79,12 +79,7 @@ export function debugEnabled(debug: SelfDebug, mode: number): boolean {
 
 /** Whether the instruction at `pc` meets a breakpoint. */
 export function ownBreakpointHit(debug: SelfDebug, mode: number, pc: bigint): boolean {
-  return (
-    debugEnabled(debug, mode) &&
-    debug.breakpoints.some(
-      (point) => meant(point, mode) && (point.bytes === Number.POSITIVE_INFINITY || point.address === pc),
-    )
-  );
+  return debugEnabled(debug, mode) && breakpointHit(debug.breakpoints, mode, pc);
 }
 
 /** The watchpoints that count now. */

@@ -210,12 +210,12 @@ interface Prepared {
   readonly hooks: Hooks;
   readonly el0Control: El0Control | undefined;
   readonly floatingPoint: boolean;
-  /** A debug register of a breakpoint or watchpoint that the host's CPU does not have. */
+  /** A numbered register beyond those that the host's CPU has. */
   readonly absent: boolean;
 }
 
-/** DBGBVR0_EL1 to DBGBVR15_EL1, and so on. */
-const debugRegister = /^DBG([BW])[VC]R(\d+)_EL1$/;
+/** DBGBVR0_EL1 to DBGBVR15_EL1, ICC_AP0R0_EL1 to ICC_AP0R3_EL1, and so on. */
+const numbered = /^(DBGB|DBGW|ICC_AP)[01VC]+R(\d+)_EL1$/;
 
 export class SystemRegisters {
   readonly state: CpuState;
@@ -335,13 +335,17 @@ export class SystemRegisters {
     return found;
   }
 
-  /** DDI 0487 D24.3.2: without breakpoint n, accesses to its registers are UNDEFINED, before any trap. */
+  /**
+   * DDI 0487 D24.3.2: without breakpoint n, accesses to its registers are UNDEFINED, before any trap. IHI 0069: the
+   * second word of active priorities is there with 6 bits of priority, the others with 7.
+   */
   private isAbsent(name: SysRegName): boolean {
-    const [, kind, n] = debugRegister.exec(name) ?? [];
-    const { points } = this.environment;
-    return (
-      points !== undefined && n !== undefined && Number(n) >= (kind === "B" ? points.breakpoints : points.watchpoints)
-    );
+    const [, family, n] = numbered.exec(name) ?? [];
+    const { counts } = this.environment;
+    if (counts === undefined || n === undefined) return false;
+    if (family === "DBGB") return Number(n) >= counts.breakpoints;
+    if (family === "DBGW") return Number(n) >= counts.watchpoints;
+    return Number(n) >= 2 ** ((counts.gic?.priorityBits ?? 0) - 5);
   }
 
   /** Why an access is refused: "undefined", or the syndrome of a trap to EL1. */

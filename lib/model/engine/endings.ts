@@ -14,6 +14,8 @@ export class Endings implements Faults {
   debug: GuestDebug = noGuestDebug;
   /** What the guest's own debug registers ask for. */
   own: SelfDebug = noSelfDebug;
+  /** Breakpoints and watchpoints that go to EL2. */
+  private points: Pick<GuestDebug, "breakpoints" | "watchpoints"> = noGuestDebug;
   /** There are breakpoints, of either. */
   breaks = false;
   /** There are watchpoints, of either. */
@@ -34,13 +36,21 @@ export class Endings implements Faults {
   stepped = false;
   /** A Load-Exclusive was executed. */
   exclusive = false;
+  /** A step was used up otherwise than by an instruction that ran to its end. */
+  unstepped = false;
 
   constructor(private readonly state: CpuState) {}
 
   /** Synchronous exception to EL1, preferred return address this instruction. */
   exception(esr: number, far: bigint | null): void {
-    takeSynchronous(this.state, esr, this.state.pc, far, this.implemented);
+    this.take(esr, this.state.pc, far);
+  }
+
+  /** Synchronous exception to EL1. */
+  take(esr: number, returnAddress: bigint, far: bigint | null): void {
+    takeSynchronous(this.state, esr, returnAddress, far, this.implemented);
     this.jumped = true;
+    this.unstepped = true;
   }
 
   /** The same from a place that cannot return. */
@@ -92,13 +102,14 @@ export class Endings implements Faults {
 
   /** Looks at the debug registers again: before a run, and after the guest wrote one. */
   armDebug(): void {
-    const { hardware, breakpoints, watchpoints } = this.debug;
+    const { debug } = this;
     this.paused = false;
     this.later = 0;
     const own = selfDebug(this.state);
-    this.own = hardware ? { ...own, breakpoints: [], watchpoints: [] } : own;
-    this.breaks = breakpoints.length + this.own.breakpoints.length > 0;
-    this.watches = watchpoints.length + this.own.watchpoints.length > 0;
+    this.own = debug.enabled ? noSelfDebug : own;
+    this.points = debug.ownPoints === "taken" ? own : debug;
+    this.breaks = this.points.breakpoints.length + this.own.breakpoints.length > 0;
+    this.watches = this.points.watchpoints.length + this.own.watchpoints.length > 0;
   }
 
   /** Lets the run go on only after `armDebug`. */
@@ -110,7 +121,8 @@ export class Endings implements Faults {
 
   checkBreakpoints(): void {
     const { pc, mode } = this.state;
-    if (breakpointHit(this.debug, mode, pc)) this.stopBefore(syndrome(Ec.breakpointLower, Fsc.debug), 0n, 0n);
+    if (breakpointHit(this.points.breakpoints, mode, pc))
+      this.stopBefore(syndrome(Ec.breakpointLower, Fsc.debug), 0n, 0n);
     if (ownBreakpointHit(this.own, mode, pc)) this.ownDebugException(Ec.breakpointLower, 0, null);
   }
 
@@ -139,7 +151,7 @@ export class Endings implements Faults {
   watched(address: bigint): boolean {
     if (!this.watches) return false;
     const onPage = (point: Point) => (point.address ^ address) >> 12n === 0n || point.bytes > 4096;
-    return this.debug.watchpoints.some(onPage) || this.own.watchpoints.some(onPage);
+    return this.points.watchpoints.some(onPage) || this.own.watchpoints.some(onPage);
   }
 
   watch(address: bigint, bytes: number, write: boolean): void {
@@ -147,7 +159,7 @@ export class Endings implements Faults {
     const { mode } = this.state;
     if (
       watchpointHit(
-        this.debug.watchpoints.filter((point) => meant(point, mode)),
+        this.points.watchpoints.filter((point) => meant(point, mode)),
         address,
         bytes,
         write,

@@ -178,10 +178,17 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean, Cell>
     if ((this.w[MODE]! & Pstate.SS) === 0) return ends.toEl2(stepSyndrome("pending"), 0n, 0n);
     ends.left = 1;
     ends.exclusive = false;
+    ends.unstepped = false;
     const stop = this.loopUntilStop();
-    if (stop.kind !== "budget") return stop;
+    if (stop.kind === "kicked" && ends.left === 0) this.state.kick();
+    else if (stop.kind !== "budget") return stop;
     this.w[MODE] = this.w[MODE]! & ~Pstate.SS;
-    return ends.toEl2(stepSyndrome(ends.exclusive ? "exclusive" : "stepped"), 0n, 0n);
+    return ends.toEl2(stepSyndrome(ends.unstepped ? "pending" : ends.exclusive ? "exclusive" : "stepped"), 0n, 0n);
+  }
+
+  /** A step over what the hypervisor does instead of the CPU. */
+  private accessed(id: number, access: "read" | "write"): void {
+    if (this.debug.singleStep && this.environment.trapped?.(id, access) === true) this.ends.unstepped = true;
   }
 
   private loopUntilStop(): Stop {
@@ -411,8 +418,7 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean, Cell>
   svc(imm16: number): void {
     // It is over when it is taken: so is its step.
     this.w[MODE] = this.w[MODE]! & ~Pstate.SS;
-    takeSynchronous(this.state, syndrome(Ec.svc64, imm16), this.state.pc + 4n, null, this.ends.implemented);
-    this.ends.jumped = true;
+    this.ends.take(syndrome(Ec.svc64, imm16), this.state.pc + 4n, null);
   }
   hvc(imm16: number): void {
     this.ends.privileged();
@@ -425,7 +431,7 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean, Cell>
   }
   brk(imm16: number): void {
     const esr = syndrome(Ec.brk, imm16);
-    if (!this.debug.softwareBreakpoints) this.ends.raise(esr, null);
+    if (!this.debug.enabled) this.ends.raise(esr, null);
     this.ends.notExecuted();
     this.ends.halt(this.ends.toEl2(esr, 0n, 0n));
   }
@@ -475,9 +481,12 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean, Cell>
   }
 
   readSystem(id: number, rt: number): Cell {
-    return this.value(this.registers.read(id, rt));
+    const value = this.value(this.registers.read(id, rt));
+    this.accessed(id, "read");
+    return value;
   }
   writeSystem(id: number, value: Cell, rt: number): void {
+    this.accessed(id, "write");
     this.value(this.registers.write(id, this.state.quads[value >> 1]!, rt));
     this.memory.controlChanged();
     if (debugRegisters.has(id)) this.ends.pause();
@@ -489,7 +498,9 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean, Cell>
     const outcome = this.registers.maintenance(id, rt);
     if (outcome === "undefined") this.ends.raise(syndrome(Ec.unknown, 0), null);
     if (typeof outcome === "number") this.ends.raise(outcome, null);
-    if (outcome === "zero") this.memory.zero(value, this.registers.zeroBlockBytes);
+    this.accessed(id, "write");
+    if (outcome === "bySetWay") this.environment.maintainedBySetWay?.();
+    else if (outcome === "zero") this.memory.zero(value, this.registers.zeroBlockBytes);
     else if (outcome === "byAddress") this.memory.maintain(value);
     else if (outcome === "invalidate") {
       this.memory.flush();

@@ -50,8 +50,12 @@ export interface Environment {
   has(condition: Condition): boolean;
   /** The kernel whose treatment of trapped registers the guest sees. Default: the newest. */
   readonly kernel?: Kernel;
-  /** How many breakpoints and watchpoints the CPU has; undefined: as many as the architecture knows. */
-  readonly points?: { readonly breakpoints: number; readonly watchpoints: number };
+  /** How many numbered registers the CPU has; undefined: as many as the architecture knows. */
+  readonly counts?: {
+    readonly breakpoints: number;
+    readonly watchpoints: number;
+    readonly gic: { readonly priorityBits: number } | null;
+  };
   /** The CPU has SVE, whether or not this vCPU has: CPACR_EL1.ZEN traps before the hypervisor does. */
   readonly cpuHasSve?: boolean;
   /** A system register that lives outside the CPU (the GIC's ICC_*): the value, or undefined if there is none. "undefined": so
@@ -61,6 +65,10 @@ export interface Environment {
   writeRegister?(name: string, value: bigint): boolean | "undefined";
   /** Called after the guest wrote a register whose cell has effects outside the CPU (timers, PMU). */
   registerWritten?(name: string): void;
+  /** Whether an MRS, MSR or SYS that is allowed is done by the hypervisor: then it is no instruction that was stepped. */
+  trapped?(id: number, access: "read" | "write"): boolean;
+  /** A DC by set and way. */
+  maintainedBySetWay?(): void;
   /** A TLBI: what other CPUs of the VM remember of translations goes, too. */
   invalidateOthers?(): void;
   /** SEV: sets the event register of every CPU of the VM. Without it, only this CPU's. */

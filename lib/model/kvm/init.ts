@@ -8,6 +8,7 @@ import { Feature } from "../vcpu-features.js";
 import type { VcpuState } from "../vcpu-state.js";
 import type { VmState } from "../vm-state.js";
 import { resetVcpu } from "./reset.js";
+import { followCaches } from "./traps.js";
 
 const SVE = 4;
 const FEATURE_WORDS = 7;
@@ -50,6 +51,7 @@ export function init(vcpu: VcpuState, bytes: Uint8Array): void {
   if ((compared & Feature.sve) !== 0 && vcpu.get("finalized") === 0) vcpu.put("vls", host.vectorLengths);
   resetVcpu(vcpu, again ? "again" : "first");
   publishIdRegisters(vcpu);
+  followCaches(vcpu);
   if (!(switches.initKeepsPending && vcpu.get("firstRunDone") === 1)) forgetPending(vcpu);
   vcpu.store("mpState", (wanted & Feature.powerOff) === 0 ? KVM_MP_STATE.RUNNABLE : KVM_MP_STATE.STOPPED);
 }
