@@ -55,6 +55,10 @@ export interface Streams {
   readonly report?: (line: string) => void;
   /** Takes the files that the command left in /out, as a tar archive. */
   readonly outArchive?: string;
+  /** Where to put the socket of the dialogue port, for who wants to talk with the command. */
+  readonly dialogueSocket?: string;
+  /** Ends the host at once. */
+  readonly stop?: AbortSignal;
 }
 
 export function requireQemu(qemu: string): void {
@@ -81,6 +85,11 @@ const serialPort = (name: string, path: string): string[] => [
   ...["-device", `pci-serial,chardev=${name}`],
 ];
 
+const socketPort = (name: string, path: string): string[] => [
+  ...["-chardev", `socket,id=${name},path=${path},server=on,wait=off`],
+  ...["-device", `pci-serial,chardev=${name}`],
+];
+
 export async function boot(
   machine: Machine,
   content: Omit<GuestContent, "marker">,
@@ -99,6 +108,7 @@ export async function boot(
       ...["-serial", content.command ? "stdio" : "mon:stdio"],
       ...serialPort("report", report),
       ...serialPort("out", streams.outArchive ?? join(scratch, "out")),
+      ...(streams.dialogueSocket === undefined ? [] : socketPort("dialogue", streams.dialogueSocket)),
     ];
     const end = content.command ? await follow(machine, args, marker, report, streams) : await converse(machine, args);
     return { ...end, seconds: (performance.now() - started) / 1000, kernelVersion: version };
@@ -130,6 +140,7 @@ function follow(machine: Machine, args: string[], marker: string, report: string
       qemu.kill("SIGKILL");
     }, machine.timeoutSeconds * 1000);
     const poller = setInterval(poll, 200);
+    streams.stop?.addEventListener("abort", () => qemu.kill("SIGKILL"));
     qemu.stdout?.on("data", (bytes: Buffer) => lines.push(bytes).forEach(take));
     qemu.stderr?.on("data", (bytes: Buffer) => process.stderr.write(bytes));
     qemu.on("error", reject);

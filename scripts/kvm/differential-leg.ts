@@ -1,10 +1,14 @@
-// A leg of the test run: the model against a genuine /dev/kvm (test/differential), on an emulated arm64 host.
+// A leg of the test run: the model against a genuine /dev/kvm (test/differential). An emulated arm64 host is asked, and a
+// process on this machine compares its answers with the model's.
 
-import { type LegResult, legFailed, reportVariable, Tally } from "../test/report.js";
+import { join } from "node:path";
+import type { Told } from "../../test/differential/run.js";
+import { startChild, withScratchFolder } from "../children.js";
+import { type LegResult, legFailed, Tally } from "../test/report.js";
 import { boot } from "./boot.js";
 import { buildAddon } from "./build-addon.js";
 import { Missing } from "./cache.js";
-import { guestProject, reportPort } from "./initramfs.js";
+import { dialoguePort, guestProject, projectFolder } from "./initramfs.js";
 import { kernelsFromOptions, type MachineValues, machineFromOptions } from "./options.js";
 import { type KernelSeries, kernelSeries } from "./packages.js";
 
@@ -20,8 +24,10 @@ const DEFAULT_OPS = 60_000;
 const FRESH_OPS = 10_000;
 /** With fewer calls than this, what was not met says nothing. */
 const COVERAGE_OPS = 60_000;
+/** A sequence takes less than a second, on the host and on the model; the host has its own patience, which is shorter. */
+const patienceMs = 240_000;
 
-function programArguments(values: DifferentialValues): string[] {
+function runArguments(values: DifferentialValues): string[] {
   const ops = Number(values.ops ?? DEFAULT_OPS);
   const fresh = 2 + Math.floor(Math.random() * (2 ** 31 - 2));
   const runs =
@@ -34,23 +40,74 @@ function programArguments(values: DifferentialValues): string[] {
   ];
 }
 
+/** Compares, in a process of its own: the model may not come to an end. Gives what went wrong with that process. */
+function compare(socket: string, values: DifferentialValues, tell: (told: Told) => void): Promise<string | null> {
+  const program = join(projectFolder, "dist/test/differential/run.js");
+  const args = [program, "--socket", socket, ...runArguments(values)];
+  return new Promise((resolve, reject) => {
+    const child = startChild(process.execPath, args, { stdio: ["ignore", "inherit", "inherit", "ipc"] });
+    let at = "the beginning";
+    let lost = false;
+    let timer: NodeJS.Timeout | undefined;
+    const watch = (): void => {
+      clearTimeout(timer);
+      timer = setTimeout(() => {
+        lost = true;
+        child.kill("SIGKILL");
+      }, patienceMs);
+    };
+    watch();
+    child.on("message", (told: Told) => {
+      watch();
+      if (told.kind === "at") at = told.what;
+      tell(told);
+    });
+    child.on("error", reject);
+    child.on("close", (status, signal) => {
+      clearTimeout(timer);
+      if (lost) resolve(`${at}: there was no end to it within ${patienceMs / 1000} s`);
+      else resolve(status === 0 ? null : `${at}: the comparison ended with ${signal ?? status}`);
+    });
+  });
+}
+
 async function differentialLeg(name: string, values: DifferentialValues, kernel: KernelSeries): Promise<LegResult> {
   const tally = new Tally(console.log);
   const machine = machineFromOptions({ timeout: "7200", ...values }, kernel);
-  const outcome = await boot(
-    machine,
-    {
-      command: ["node", "--no-opt", "--no-sparkplug", "dist/test/differential/inside.js", ...programArguments(values)],
-      environment: { [reportVariable]: reportPort, NO_COLOR: "1" },
-      workingFolder: guestProject,
-      additions: [],
-      addon: values.addon ?? (await buildAddon("plain")),
-    },
-    { console: (line) => console.log(`    | ${line}`), report: (line) => tally.line(line) },
-  );
-  if (outcome.why === "timeout") tally.fail(name, `the host was stopped after ${machine.timeoutSeconds} s`);
-  if (outcome.why === "no status") tally.fail(name, "the host went down before the run ended");
-  return tally.result(name, outcome.seconds, outcome.status);
+  const addon = values.addon ?? (await buildAddon("plain"));
+  let tests = 0;
+  const take = (told: Told): void => {
+    if (told.kind === "line") console.log(`    | ${told.text}`);
+    else if (told.kind === "test") {
+      tests++;
+      tally.line(JSON.stringify(told.event));
+    }
+  };
+  return withScratchFolder(async (scratch) => {
+    const stop = new AbortController();
+    const dialogueSocket = join(scratch, "dialogue");
+    const host = boot(
+      machine,
+      {
+        command: ["node", "dist/test/differential/on-host.js", dialoguePort],
+        environment: { NO_COLOR: "1" },
+        workingFolder: guestProject,
+        additions: [],
+        addon,
+      },
+      { console: (line) => console.log(`    | ${line}`), dialogueSocket, stop: stop.signal },
+    );
+    const trouble = await compare(dialogueSocket, values, take);
+    if (trouble === null) tally.line(JSON.stringify({ kind: "end", tests }));
+    else {
+      tally.fail(name, trouble);
+      stop.abort();
+    }
+    const outcome = await host;
+    if (outcome.why === "timeout") tally.fail(name, `the host was stopped after ${machine.timeoutSeconds} s`);
+    if (outcome.why === "no status" && trouble === null) tally.fail(name, "the host went down before the run ended");
+    return tally.result(name, outcome.seconds, outcome.status);
+  });
 }
 
 /** One leg for each kernel that the options name; without any, for all. */

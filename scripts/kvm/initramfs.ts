@@ -14,9 +14,10 @@ export const projectFolder = resolve(dirname(fileURLToPath(import.meta.url)), ".
 /** Where this package is in the guest. */
 export const guestProject = "/kvm-arm64";
 
-/** The second serial port takes the lines of a report, the third the files left in /out. */
+/** The second serial port takes the lines of a report, the third the files left in /out, the fourth is a dialogue. */
 export const reportPort = "/dev/ttyS0";
 const outPort = "/dev/ttyS1";
+export const dialoguePort = "/dev/ttyS2";
 
 /** The arm64 packages of the base, and what of each is taken. */
 const baseContent: Record<string, RegExp> = {

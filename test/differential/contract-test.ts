@@ -1,5 +1,6 @@
 // A sequence as a mocha test that can be pasted: on the seam, so that it says exactly what was asked.
 
+import type { Kernel } from "../../lib/arm64/sysreg-row.js";
 import { disassemble } from "../../lib/model/a64/disassemble.js";
 import { RAM } from "./guest-layout.js";
 import { hex, isRef, isWithFds, type Op, type Sequence, type Value } from "./op.js";
@@ -9,6 +10,7 @@ export interface Expectation {
   readonly what: string;
   readonly reference: string;
   readonly subject: string;
+  readonly kernel: Kernel;
 }
 
 const digits = (value: number | bigint): string =>

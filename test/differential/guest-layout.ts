@@ -24,16 +24,22 @@ const ending = (place: number): number[] => [...mov64(28, FINISH + BigInt(place)
 
 export const finish: readonly number[] = ending(0);
 
+const wordBytes = (words: readonly number[]): Uint8Array => new Uint8Array(Uint32Array.from(words).buffer);
+
+const finishBytes = wordBytes(finish);
+
+/** What is the same in all: the entry stub and the vectors. */
+const emptyImage = new Uint8Array(DATA);
+emptyImage.set(wordBytes(ending(8)), ENTRY);
+for (let vector = 0; vector < 16; vector++) {
+  emptyImage.set(wordBytes(ending(0x10 * (vector + 1))), VECTORS + 0x80 * vector);
+}
+
 /** Code, entry stub and vectors as the bytes at the start of RAM. */
 export function image(code: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(DATA);
-  const view = new DataView(bytes.buffer);
-  const put = (at: number, words: readonly number[]) => {
-    for (const [n, word] of words.entries()) view.setUint32(at + 4 * n, word, true);
-  };
-  bytes.set(code.subarray(0, CODE_BYTES - 4 * finish.length));
-  put(Math.min(code.length, CODE_BYTES - 4 * finish.length) & ~3, finish);
-  put(ENTRY, ending(8));
-  for (let vector = 0; vector < 16; vector++) put(VECTORS + 0x80 * vector, ending(0x10 * (vector + 1)));
+  const bytes = emptyImage.slice();
+  const most = CODE_BYTES - finishBytes.length;
+  bytes.set(code.subarray(0, most));
+  bytes.set(finishBytes, Math.min(code.length, most) & ~3);
   return bytes;
 }

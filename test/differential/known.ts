@@ -5,7 +5,7 @@ import { served } from "../../lib/model/served.js";
 import { Feature } from "../../lib/model/vcpu-features.js";
 import { caps } from "../../lib/uapi/caps.js";
 import { KVM_DEV_TYPE } from "../../lib/uapi/constants.js";
-import type { Found } from "./lockstep.js";
+import type { Found } from "./compare.js";
 import type { Op } from "./op.js";
 
 export interface KnownDifference {

@@ -6,6 +6,8 @@ import { isRef, type Op } from "./op.js";
 import { blocked, type RunPlan } from "./running.js";
 import type { Outcome } from "./world.js";
 
+type Learned = Pick<Outcome, "threw" | "value">;
+
 interface Slot {
   readonly at: bigint;
   readonly bytes: bigint;
@@ -52,7 +54,7 @@ export class Picture {
   }
 
   /** What the reference side said to an op. */
-  learn(op: Op, outcome: Outcome): void {
+  learn(op: Op, outcome: Learned): void {
     if (outcome.threw !== null) return;
     const { makes } = op;
     switch (op.verb) {
@@ -89,7 +91,7 @@ export class Picture {
     if (cpu && astray.has(op.verb)) cpu.armed = false;
   }
 
-  #launched(op: Op, outcome: Outcome): void {
+  #launched(op: Op, outcome: Learned): void {
     const cpu = this.#cpus.get(op.on);
     if (cpu === undefined || outcome.value === -1) return;
     // The code of the others is gone.

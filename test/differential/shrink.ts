@@ -3,39 +3,39 @@
 import { isWithFds, type Op, type Sequence, type Value } from "./op.js";
 
 /** Whether a sequence still shows what is looked for. */
-export type Fails = (sequence: Sequence) => boolean;
+export type Fails = (sequence: Sequence) => boolean | Promise<boolean>;
 
 export interface ShrinkOptions {
   /** How often `fails` may be asked. */
   readonly most: number;
 }
 
-export function shrink(sequence: Sequence, fails: Fails, { most }: ShrinkOptions): Sequence {
+export async function shrink(sequence: Sequence, fails: Fails, { most }: ShrinkOptions): Promise<Sequence> {
   let left = most;
-  const stillFails: Fails = (candidate) => left-- > 0 && fails(candidate);
+  const stillFails: Fails = async (candidate) => left-- > 0 && (await fails(candidate));
   let best = sequence;
   for (;;) {
     const before = best;
-    best = dropped(best, stillFails);
-    best = simplified(best, stillFails);
+    best = await dropped(best, stillFails);
+    best = await simplified(best, stillFails);
     if (best === before || left <= 0) return best;
   }
 }
 
 /** Leaves out what it can, in large parts first. */
-function dropped(sequence: Sequence, fails: Fails): Sequence {
+async function dropped(sequence: Sequence, fails: Fails): Promise<Sequence> {
   let best = sequence;
   for (let size = Math.ceil(best.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2)) {
     for (let at = best.length - size; at >= 0; at -= size) {
       const candidate = [...best.slice(0, at), ...best.slice(at + size)];
-      if (candidate.length > 0 && fails(candidate)) best = candidate;
+      if (candidate.length > 0 && (await fails(candidate))) best = candidate;
       at = Math.min(at, best.length);
     }
   }
   return best;
 }
 
-function simplified(sequence: Sequence, fails: Fails): Sequence {
+async function simplified(sequence: Sequence, fails: Fails): Promise<Sequence> {
   let best = sequence;
   for (let at = 0; at < best.length; at++) {
     for (let n = 0; n < best[at]!.args.length; n++) {
@@ -43,7 +43,7 @@ function simplified(sequence: Sequence, fails: Fails): Sequence {
         again = false;
         for (const plainer of plainerValues(best[at]!, n)) {
           const candidate = best.with(at, { ...best[at]!, args: best[at]!.args.with(n, plainer) });
-          if (!fails(candidate)) continue;
+          if (!(await fails(candidate))) continue;
           best = candidate;
           again = true;
           break;

@@ -1,6 +1,6 @@
-// The model, as it plays this very host: from a capture that was just taken.
+// The model, as it plays the very host: from a capture that was just taken there.
 
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { release } from "node:os";
 import type { Kernel } from "../../lib/arm64/sysreg-row.js";
 import type { SystemFd } from "../../lib/backend.js";
@@ -20,9 +20,9 @@ export function writeCapture(path: string, kernel: Kernel): void {
   writeFileSync(path, captureText(captureHost(kvm, about)));
 }
 
+/** `capture`: the text of one. */
 export function openSubject(kernel: Kernel, capture: string): SystemFd {
-  const host = JSON.parse(readFileSync(capture, "utf8"));
-  return openModel({ kernel, host, impersonate: true, memoryBytes: MEMORY_BYTES });
+  return openModel({ kernel, host: JSON.parse(capture), impersonate: true, memoryBytes: MEMORY_BYTES });
 }
 
 const kinds = { v2: KVM_DEV_TYPE.ARM_VGIC_V2, v3: KVM_DEV_TYPE.ARM_VGIC_V3, its: KVM_DEV_TYPE.ARM_VGIC_ITS } as const;

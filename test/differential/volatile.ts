@@ -1,5 +1,6 @@
 // What no two hosts say alike even where they do the same: the named list of what is left out of the comparison.
 
+import { crc32 } from "node:zlib";
 import type { Op } from "./op.js";
 import { nameOfRegister } from "./register-names.js";
 import { watched } from "./running.js";
@@ -46,6 +47,8 @@ const ownBits = new Map([
   ...breakpoints.map((id) => [id, BREAKPOINT_BYTES] as const),
 ]);
 
+const registerBytes = (id: bigint): number => 1 << Number((id >> 52n) & 15n);
+
 /** Takes what cannot be compared out of a register's value. */
 function blank(id: bigint, bytes: Uint8Array): void {
   if (timeIds.has(id)) bytes.fill(0);
@@ -87,43 +90,74 @@ export const masks: readonly Mask[] = [
   })),
 ];
 
-/** Leaves the header, names and descriptors, and blanks the data. */
+/** Leaves the header, names and descriptors, and blanks the data and the number of the process. */
 function statistics(bytes: Uint8Array, offset: number, descriptors: number): void {
-  const dataAt = DESC_OFFSET + DESC_BYTES * descriptors - offset;
   const end = bytes.length - 8;
+  const dataAt = DESC_OFFSET + DESC_BYTES * descriptors - offset;
   if (dataAt < end) bytes.fill(0, Math.max(0, dataAt), end);
-  // The id has the process's number, the same on both sides here; a read of the header alone has neither.
-  if (offset >= HEADER_BYTES) return;
+  if (offset > HEADER_BYTES) return;
+  const id = bytes.subarray(HEADER_BYTES - offset, Math.min(DESC_OFFSET - offset, end));
+  const nameless = Buffer.from(id)
+    .toString("latin1")
+    .replace(/^kvm-\d+/, "kvm-");
+  id.set(Buffer.from(nameless.padEnd(id.length, "\0"), "latin1"));
 }
 
-export function masked(op: Op, part: string, bytes: Uint8Array, outcome: Outcome): Uint8Array {
-  const copy = bytes.slice();
-  for (const mask of masks) if (mask.verb === op.verb && mask.part === part) mask.apply(copy, op);
-  if (op.verb === "cpu.dump" && part === "values") {
-    forEachRegister(outcome, (id, at, length) => blank(id, copy.subarray(at, at + length)));
+const maskOf = new Map(masks.map((mask) => [`${mask.verb} ${mask.part}`, mask]));
+
+/** Where in the values of registers there is one that is not compared whole. */
+type Blanks = readonly { readonly id: bigint; readonly at: number; readonly bytes: number }[];
+
+function blanksOf(ids: Iterable<bigint>): Blanks {
+  const blanks: { id: bigint; at: number; bytes: number }[] = [];
+  let at = 0;
+  for (const id of ids) {
+    const bytes = registerBytes(id);
+    if (timeIds.has(id) || ownBits.has(id)) blanks.push({ id, at, bytes });
+    at += bytes;
   }
-  if (part === "registers")
-    for (const [n, id] of watched.entries()) if (8 * n < copy.length) blank(id, copy.subarray(8 * n, 8 * n + 8));
-  if (op.verb === "cpu.getRegs") {
-    let at = 0;
-    for (const id of op.args as bigint[]) {
-      const length = 1 << Number((id >> 52n) & 15n);
-      if (at + length <= copy.length) blank(id, copy.subarray(at, at + length));
-      at += length;
-    }
+  return blanks;
+}
+
+const watchedBlanks = blanksOf(watched);
+/** By the CRC of the list: there are few, and each vCPU is dumped again and again. */
+const listBlanks = new Map<number, Blanks>();
+
+function blanksOfList(outcome: Outcome): Blanks {
+  const list = outcome.parts.find(({ name }) => name === "list")?.bytes ?? new Uint8Array(0);
+  const key = crc32(list);
+  const known = listBlanks.get(key);
+  if (known !== undefined) return known;
+  const blanks = blanksOf(new BigUint64Array(list.slice().buffer));
+  listBlanks.set(key, blanks);
+  return blanks;
+}
+
+function blanksFor(op: Op, part: string, outcome: Outcome): Blanks {
+  if (part === "registers") return watchedBlanks;
+  if (op.verb === "cpu.dump" && part === "values") return blanksOfList(outcome);
+  return op.verb === "cpu.getRegs" ? blanksOf(op.args as readonly bigint[]) : [];
+}
+
+/** What is compared of a part: itself where nothing is left out. */
+export function masked(op: Op, part: string, bytes: Uint8Array, outcome: Outcome): Uint8Array {
+  const mask = maskOf.get(`${op.verb} ${part}`);
+  const blanks = blanksFor(op, part, outcome);
+  if (mask === undefined && blanks.length === 0) return bytes;
+  const copy = bytes.slice();
+  mask?.apply(copy, op);
+  for (const { id, at, bytes: length } of blanks) {
+    if (at + length <= copy.length) blank(id, copy.subarray(at, at + length));
   }
   return copy;
 }
 
 function forEachRegister(outcome: Outcome, visit: (id: bigint, at: number, bytes: number) => void): void {
   const list = outcome.parts.find(({ name }) => name === "list")?.bytes ?? new Uint8Array(0);
-  const view = new DataView(list.buffer, list.byteOffset, list.byteLength);
   let at = 0;
-  for (let n = 0; n < list.length; n += 8) {
-    const id = view.getBigUint64(n, true);
-    const bytes = 1 << Number((id >> 52n) & 15n);
-    visit(id, at, bytes);
-    at += bytes;
+  for (const id of new BigUint64Array(list.slice().buffer)) {
+    visit(id, at, registerBytes(id));
+    at += registerBytes(id);
   }
 }
 
