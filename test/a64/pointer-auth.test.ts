@@ -25,12 +25,7 @@ const MODIFIER = 0x55n;
 
 describe("QARMA5", () => {
   it("enciphers the example of its paper", () => {
-    const code = qarma5(
-      0xfb62_3599_da6e_8127n,
-      0x477d_469d_ec0b_8762n,
-      0x84be_85ce_9804_e94bn,
-      0xec28_02d4_e0a4_88e9n,
-    );
+    const code = qarma5(0xfb62_3599_da6e_8127n, 0x477d_469d_ec0b_8762n, 0x84be_85ce_9804_e94bn, 0xec28_02d4_e0a4_88e9n);
 
     assert.equal(code, 0xc003_b939_99b3_3765n);
   });

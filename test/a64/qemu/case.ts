@@ -4,7 +4,7 @@
 export const DATA = 0x4000_0000n;
 export const DATA_BYTES = 8192;
 export const CODE = 0x5000_0000n;
-export const MOST_WORDS = 16;
+export const MOST_WORDS = 64;
 
 /** The SIMD&FP registers. */
 export interface Vectors {
@@ -21,6 +21,8 @@ export interface Case {
   readonly nzcv: bigint;
   readonly v: Vectors;
   readonly code: readonly number[];
+  /** How many faults in the code are passed over: the instruction is left out, and the next one follows. */
+  readonly passes: number;
 }
 
 /** How a case ended: at the breakpoint behind its code, or before. */
@@ -33,6 +35,8 @@ export interface Result {
   readonly nzcv: bigint;
   readonly v: Vectors;
   readonly pc: bigint;
+  /** The faults that were passed over: which word of the code, and how it would have ended. */
+  readonly passed: readonly (readonly [index: number, ending: Ending])[];
   /** 64-bit words of the data that changed: index and value. */
   readonly changes: readonly (readonly [index: number, value: bigint])[];
 }
@@ -43,6 +47,7 @@ export function lines(result: Result): string[] {
   return [
     `ending ${result.ending}`,
     `pc     ${hex(result.pc)}`,
+    `passed ${result.passed.map(([n, ending]) => `${n} ${ending}`).join(", ")}`,
     `sp     ${hex(result.sp)}`,
     `nzcv   ${hex(result.nzcv)}`,
     ...result.x.map((v, n) => `x${n}`.padEnd(7) + hex(v)),
@@ -64,6 +69,8 @@ export function agree(a: Result, b: Result): boolean {
 export function registersAgree(a: Result, b: Result): boolean {
   return (
     a.pc === b.pc &&
+    a.passed.length === b.passed.length &&
+    a.passed.every(([n, ending], i) => b.passed[i]![0] === n && b.passed[i]![1] === ending) &&
     a.sp === b.sp &&
     a.nzcv === b.nzcv &&
     a.x.every((v, n) => v === b.x[n]) &&

@@ -23,8 +23,8 @@ const BATCH = 4000;
 const MOST_REPORTS = 10;
 
 /**
- * Judges at least `count` instructions: some one by one, every row in turn, some in blocks, and words that are no
- * instruction.
+ * Judges at least `count` instructions, as they are executed: most in blocks, every row in turn alone, and words that
+ * are no instruction.
  */
 export function fuzz(seed: number, count: number): Fuzzed {
   const ours = new OurUser();
@@ -32,21 +32,24 @@ export function fuzz(seed: number, count: number): Fuzzed {
   const mismatches: string[] = [];
   let instructions = 0;
   let number = 0;
+  let singles = 0;
   while (instructions < count && mismatches.length < MOST_REPORTS) {
     const cases = Array.from({ length: BATCH }, () => {
       const random = new Random(Math.imul(seed, 0x85eb_ca6b) + number);
-      const row = userRows[number % userRows.length]!;
       const name = `seed ${seed}, case ${number}`;
       number++;
+      if (number % 3 !== 0) return { name, ...block(random) };
       if (number % 11 === 0) return { name, case: hole(random), rows: [] };
       if (number % 37 === 0) return { name, case: landing(random), rows: [] };
-      if (number % 7 === 0) return { name, ...block(random) };
+      const row = userRows[singles++ % userRows.length]!;
       return { name, case: single(random, row), rows: [row] };
     });
     const theirs = askUserJudge(cases.map(({ case: c }) => c));
     for (const [n, { name, case: c, rows }] of cases.entries()) {
-      instructions += c.code.length;
-      if (agree(ours.run(c), theirs[n]!)) {
+      const before = ours.evaluator.executed;
+      const result = ours.run(c);
+      instructions += ours.evaluator.executed - before;
+      if (agree(result, theirs[n]!)) {
         for (const row of rows) met.set(row, met.get(row)! + 1);
         continue;
       }
@@ -68,7 +71,7 @@ function shrink(ours: OurUser, c: Case): Case {
   const prefix = prefixes[first] ?? c;
   const before = results[first - 1];
   if (before === undefined) return prefix;
-  const alone = { x: before.x, sp: before.sp, nzcv: before.nzcv, v: before.v, code: prefix.code.slice(-1) };
+  const alone = { ...before, code: prefix.code.slice(-1), passes: 0 };
   return agree(ours.run(alone), askUserJudge([alone])[0]!) ? prefix : alone;
 }
 

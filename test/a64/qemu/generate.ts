@@ -9,7 +9,7 @@ import { loadStoreExclusive } from "../../../lib/model/a64/insns/load-store-excl
 import { loadStoreVector } from "../../../lib/model/a64/insns/load-store-vector.js";
 import { a64, decodeA64 } from "../../../lib/model/a64/table.js";
 import { type Case, CODE, DATA, DATA_BYTES, type Vectors } from "./case.js";
-import type { Random } from "./random.js";
+import { Random } from "./random.js";
 import { killsTheJudge, notForUserMode, wronglyAllocated } from "./unjudged.js";
 
 type Values = Record<string, number>;
@@ -23,28 +23,66 @@ export const userRows: readonly Insn[] = a64.filter((row) => row.run !== null &&
 /** Rows that never go on. */
 const ends: ReadonlySet<string> = new Set(["UDF", "HVC", "SMC", "BRK", "HLT", "DCPS", "ERET", "SYSL"]);
 
-/** Rows that go on to the next instruction, so that they can stand in the middle of a block. */
-const blockRows = userRows.filter((row) => !branchRows.has(row) && !ends.has(row.name) && !row.name.startsWith("MSR "));
+/** Rows that can stand in the middle of a block: those that go on, and branches by an offset, over one instruction. */
+const blockRows = userRows.filter(
+  ({ name, encoding }) =>
+    (!ends.has(name) && !name.startsWith("MSR ") && !/^(B|BL|RET|ERET)(R|A|$)/.test(name)) ||
+    (/^BL?$/.test(name) && encoding.fields.length === 1),
+);
+/** Registers of a block that hold addresses and small indices: only write-back changes them. */
+const POINTERS = [20, 21, 22, 23, 24, 25, 26, 27] as const;
+const INDEX = 28;
+const BLOCK_WORDS = 56;
 
 /** One instruction of `row`, with its registers. */
 export function single(random: Random, row: Insn): Case {
   const registers = values(random);
   const code = instruction(random, row, registers);
-  return { ...registers, code };
+  return { ...registers, code, passes: 0 };
 }
 
-/** Several instructions of any rows. */
+/** Many instructions of any rows. */
 export function block(random: Random): { case: Case; rows: readonly Insn[] } {
   const registers = values(random);
+  for (const n of POINTERS) registers.x[n] = DATA + BigInt(1024 + (random.below(DATA_BYTES - 2048) & ~15));
+  registers.sp = registers.x[POINTERS[0]]!;
+  registers.x[INDEX] = BigInt(random.below(64));
   const rows: Insn[] = [];
   const code: number[] = [];
-  while (code.length < 6) {
+  while (code.length < BLOCK_WORDS) {
     const row = random.pick(blockRows);
-    const words = instruction(random, row, registers);
-    for (const word of words) rows.push(decodeA64(word)!);
-    code.push(...words);
+    const word = blockInstruction(random, row);
+    if (word === null) continue;
+    const load = exclusiveLoad(random, row, { rn: (word >>> 5) & 31, rs: (word >>> 16) & 31 });
+    if (load !== null) {
+      rows.push(decodeA64(load)!);
+      code.push(load);
+    }
+    rows.push(row);
+    code.push(word);
+    // A Store-Exclusive later on has its own Load-Exclusive: after another one it may do either.
+    if (/^LDA?X/.test(row.name)) code.push(encode(rowOf("CLREX").encoding, { crm: 15 }));
   }
-  return { case: { ...registers, code }, rows };
+  return { case: { ...registers, code, passes: BLOCK_WORDS }, rows };
+}
+
+/** One that keeps to the registers of blocks; null: that row's word of this moment does not. */
+function blockInstruction(random: Random, row: Insn): number | null {
+  const fields = randomFields(random, row);
+  for (const name of ["rd", "rt", "rt2", "rs"]) if (fields[name] !== undefined) fields[name] %= POINTERS[0];
+  if (row.name === "SYS") Object.assign(fields, random.pick(userOperations), { rt: random.pick(POINTERS) });
+  if (row.name === "MRS" || row.name === "MSR") Object.assign(fields, random.pick(userRegisters));
+  for (const name of ["imm26", "imm19", "imm14"]) if (fields[name] !== undefined) fields[name] = 2;
+  if (memoryRows.has(row)) {
+    if (fields["rn"] !== undefined) fields["rn"] = random.chance(10) ? 31 : random.pick(POINTERS);
+    if (fields["rm"] !== undefined) fields["rm"] = random.chance(5) ? 31 : INDEX;
+    if (fields["imm12"] !== undefined) fields["imm12"] &= 15;
+    if (fields["option"] !== undefined) fields["option"] |= 2;
+    // What is loaded is code, near by.
+    if (fields["imm19"] !== undefined) fields["imm19"] = random.below(4);
+  }
+  const word = encode(row.encoding, fields, random.word());
+  return decodeA64(word) === row ? word : null;
 }
 
 /** A branch to a register, and at its target an instruction that may be one or not. */
@@ -59,7 +97,7 @@ export function landing(random: Random): Case {
     random.pick(["BTI", "BTI", "BTI", "PACIASP", "PACIBSP", "PACIAZ", "BRK", "B", "SB", "LDR Xt (literal)"]),
   );
   code[at] = encode(pad.encoding, { ...randomFields(random, pad), imm26: 2, imm19: 2 });
-  return { ...registers, code };
+  return { ...registers, code, passes: 0 };
 }
 
 function rowOf(name: string): Insn {
@@ -75,7 +113,7 @@ export function hole(random: Random): Case {
     let word = encode(encoding, {}, random.word()) | (random.word() & ~encoding.mask);
     for (let flips = 1 + random.below(3); flips > 0; flips--) word ^= 1 << random.below(32);
     if (killsTheJudge(word) || wronglyAllocated(word)) continue;
-    if (decodeA64(word >>> 0) === undefined) return { ...values(random), code: [word >>> 0] };
+    if (decodeA64(word >>> 0) === undefined) return { ...values(random), code: [word >>> 0], passes: 0 };
   }
 }
 
@@ -89,8 +127,17 @@ interface Registers {
 /** FZ16, RMode, FZ, DN, AHP. */
 const FPCR_BITS = 0x07c8_0000;
 
+/** Vector lanes to choose from: to make them anew for each case takes most of its time (measured). */
+const pool = Array.from(
+  { length: 1 << 14 },
+  (() => {
+    const random = new Random(0x1a9e5);
+    return () => random.lanes();
+  })(),
+);
+
 function vectors(random: Random): Vectors {
-  const words = Array.from({ length: 64 }, () => random.lanes());
+  const words = Array.from({ length: 64 }, () => random.pick(pool));
   const fpcr = random.chance(50) ? 0 : random.word() & FPCR_BITS;
   return { words, fpcr, fpsr: random.chance(80) ? 0 : random.word() & 0x0800_009f };
 }
@@ -194,7 +241,7 @@ function exclusiveLoad(random: Random, row: Insn, { rn, rs }: Values): number | 
   const name = row.name.replace(/^STL?X/, random.chance(50) ? "LDX" : "LDAX");
   const load = a64.find((other) => other.name === name);
   if (load === undefined) throw new Error(`no row ${name} for ${row.name}`);
-  const free = Array.from({ length: 31 }, (_, n) => n).filter((n) => n !== rn && n !== rs);
+  const free = Array.from({ length: POINTERS[0] }, (_, n) => n).filter((n) => n !== rn && n !== rs);
   return encode(load.encoding, { rn, rt: random.pick(free), rt2: random.pick(free) }, 0xffff_ffff);
 }
 

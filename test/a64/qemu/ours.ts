@@ -3,7 +3,7 @@
 import type { Feature } from "../../../lib/model/a64/features.js";
 import { CpuState, cells } from "../../../lib/model/cpu/state.js";
 import { Evaluator } from "../../../lib/model/engine/evaluator.js";
-import { type Case, CODE, DATA, DATA_BYTES, type Ending, type Result } from "./case.js";
+import { type Case, CODE, DATA, DATA_BYTES, type Ending, MOST_WORDS, type Result } from "./case.js";
 import { splitMix } from "./random.js";
 
 const DATA_AT = 0x1_0000;
@@ -105,9 +105,9 @@ export class OurUser {
     );
   }
 
-  run({ x, sp, nzcv, v, code }: Case): Result {
+  run({ x, sp, nzcv, v, code, passes }: Case): Result {
     const { state } = this;
-    for (let n = 0; n < 16; n++) this.code[n] = code[n] ?? BRK;
+    for (let n = 0; n < MOST_WORDS; n++) this.code[n] = code[n] ?? BRK;
     for (const [n, value] of x.entries()) state.setX(n, value);
     state.spEl0 = sp;
     state.pstate = nzcv;
@@ -124,7 +124,8 @@ export class OurUser {
     state.set("VBAR_EL1", VECTORS);
     state.set("ID_AA64MMFR0_EL1", PARANGE_48);
     state.set("DCZID_EL0", DC_ZVA_512_BYTES);
-    const ending = this.untilTheEnd();
+    const passed: [number, Ending][] = [];
+    const ending = this.untilTheEnd(code.length, passes, passed);
     const changes: [number, bigint][] = [];
     for (let n = 0; n < this.data.length; n++) {
       if (this.data[n] === this.original[n]) continue;
@@ -143,11 +144,27 @@ export class OurUser {
         fpcr: state.fpcr,
       },
       pc: taken ? state.elrEl1 : state.pc,
+      passed,
       changes,
     };
   }
 
-  private untilTheEnd(): Ending {
+  private untilTheEnd(words: number, passes: number, passed: [number, Ending][]): Ending {
+    const { state } = this;
+    for (;;) {
+      const ending = this.untilAFault();
+      const pc = state.el === 1 ? state.elrEl1 : state.pc;
+      const at = Number(pc - CODE);
+      if (!(at >= 0 && at < 4 * words) || passed.length >= passes) return ending;
+      passed.push([Math.floor(at / 4), ending]);
+      // As a signal handler sees it: at the fault, in the mode that it was.
+      if (state.el === 1) state.pstate = state.spsr(0);
+      state.pc = pc + 4n;
+      state.clearExclusive();
+    }
+  }
+
+  private untilAFault(): Ending {
     const { state } = this;
     for (;;) {
       const stop = this.evaluator.run(100);

@@ -24,19 +24,19 @@
 #define CODE 0x50000000UL
 #define CODE_BYTES 4096
 #define BRK 0xd4200000
-#define WORDS 16
+#define WORDS 64
 
 struct input {
   uint64_t x[31], sp, nzcv, v[64];
   uint32_t fpsr, fpcr;
   uint32_t count, code[WORDS];
-  uint32_t unused;
+  uint32_t passes;
 };
 
 struct output {
   uint64_t x[31], sp, nzcv, pc, address, v[64];
   uint32_t fpsr, fpcr;
-  uint32_t signal, changes;
+  uint32_t signal, passed, changes, unused;
 };
 
 static long call(long number, long a, long b, long c, long d, long e, long f) {
@@ -83,6 +83,9 @@ static void give(const void *from, long bytes) {
 
 static uint64_t original[DATA_BYTES / 8];
 static int running;
+static struct input in;
+static uint32_t passed[WORDS];
+static uint32_t passes;
 
 // SplitMix64 from zero: the other side makes the same.
 static void fill(void) {
@@ -115,9 +118,11 @@ static void report(int signal, siginfo_t *info, mcontext_t *mc) {
   for (int n = 0; n < 64; n++) out.v[n] = ((uint64_t *)fp->vregs)[n];
   out.fpsr = fp->fpsr;
   out.fpcr = fp->fpcr;
-  out.changes = 0;
+  out.passed = passes;
+  out.changes = out.unused = 0;
   for (int n = 0; n < DATA_BYTES / 8; n++) out.changes += data[n] != original[n];
   give(&out, sizeof out);
+  give(passed, passes * sizeof passed[0]);
   for (int n = 0; n < DATA_BYTES / 8; n++) {
     if (data[n] == original[n]) continue;
     uint64_t change[2] = {n, data[n]};
@@ -128,9 +133,15 @@ static void report(int signal, siginfo_t *info, mcontext_t *mc) {
 
 static void handler(int signal, siginfo_t *info, void *context) {
   mcontext_t *mc = &((ucontext_t *)context)->uc_mcontext;
-  struct input in;
+  // A fault that is to be passed over: the next instruction follows.
+  if (running && mc->pc - CODE < 4 * in.count && passes < in.passes) {
+    passed[passes++] = (mc->pc - CODE) / 4 | signal << 16;
+    mc->pc += 4;
+    return;
+  }
   if (running) report(signal, info, mc);
   running = 1;
+  passes = 0;
   if (!take(&in, sizeof in)) {
     flush();
     call(__NR_exit_group, 0, 0, 0, 0, 0, 0);

@@ -25,11 +25,12 @@ const endings: Readonly<Record<number, Ending>> = { 4: "undefined", 5: "done", 7
 /** What QEMU makes of each case. */
 export function askUserJudge(cases: readonly Case[]): Result[] {
   const input = Buffer.alloc(cases.length * INPUT_BYTES);
-  for (const [n, { x, sp, nzcv, v, code }] of cases.entries()) {
+  for (const [n, { x, sp, nzcv, v, code, passes }] of cases.entries()) {
     let at = n * INPUT_BYTES;
     for (const value of [...x, sp, nzcv, ...v.words]) at = input.writeBigUInt64LE(value, at);
     for (const word of [v.fpsr, v.fpcr, code.length]) at = input.writeUInt32LE(word >>> 0, at);
     for (const word of code) at = input.writeUInt32LE(word >>> 0, at);
+    input.writeUInt32LE(passes, (n + 1) * INPUT_BYTES - 4);
   }
   const run = spawnSync(QEMU, ["-cpu", CPU, judgePath], { input, maxBuffer: 2 ** 30, timeout: 120_000 });
   if (run.error !== undefined || run.status !== 0) {
@@ -51,10 +52,15 @@ export function askUserJudge(cases: readonly Case[]): Result[] {
     const v = { words, fpsr: output.readUInt32LE(at), fpcr: output.readUInt32LE(at + 4) };
     at += 8;
     const ending = endings[output.readUInt32LE(at)]!;
-    const count = output.readUInt32LE(at + 4);
-    at += 8;
+    const [passes, count] = [output.readUInt32LE(at + 4), output.readUInt32LE(at + 8)];
+    at += 16;
+    const passed = Array.from({ length: passes }, (_, i) => {
+      const word = output.readUInt32LE(at + 4 * i);
+      return [word & 0xffff, endings[word >>> 16]!] as const;
+    });
+    at += 4 * passes;
     const changes = Array.from({ length: count }, () => [Number(quad()), quad()] as const);
-    results.push({ ending, x, sp, nzcv, v, pc, changes });
+    results.push({ ending, x, sp, nzcv, v, pc, passed, changes });
   }
   if (results.length !== cases.length) throw new Error(`${cases.length} cases gave ${results.length} results`);
   return results;
