@@ -1,47 +1,64 @@
 // npm test: every leg that this machine can run, one after the other, and their sum on the last line.
 //
 // KVM_ARM64_REQUIRE names, separated by commas, what must not be left out: the legs below, and "qemu": tests against
-// QEMU's CPU fail instead of being skipped where QEMU is missing. What is on the command line goes to mocha on this
-// machine.
+// QEMU's CPU fail instead of being skipped where QEMU is missing; "dtc": so do those that need the device tree compiler;
+// "boot" and "boot-model": a Debian kernel is fetched, and booted in the leg of KVM 6.12 and on the model. What is on the
+// command line goes to mocha on this machine.
 
+import { bootFiles } from "./boot/initramfs.js";
 import { differentialLegs } from "./kvm/differential-leg.js";
 import { projectFolder } from "./kvm/initramfs.js";
-import { kvmLegs } from "./kvm/leg.js";
+import { kvmLegs, type Suite } from "./kvm/leg.js";
 import type { MachineValues } from "./kvm/options.js";
 import { hostLeg } from "./test/host-leg.js";
 import { type LegResult, legNotRun, summarize } from "./test/report.js";
 
 /** The legs on emulated arm64 hosts: how KVM_ARM64_REQUIRE names them, and the options that npm run test:kvm takes. */
-const kvmRuns: readonly { readonly requirement: string; readonly options: MachineValues; readonly command: string }[] =
-  [
-    { requirement: "kvm", options: {}, command: "npm run test:kvm" },
-    {
-      // KVM without VHE, and guests without SVE and pointer authentication.
-      requirement: "kvm-a72",
-      options: { kernel: ["6.12"], cpu: "cortex-a72" },
-      command: "npm run test:kvm -- --kernel 6.12 --cpu cortex-a72",
-    },
-    {
-      requirement: "kvm-mte",
-      options: { kernel: ["7.2"], mte: true },
-      command: "npm run test:kvm -- --kernel 7.2 --mte",
-    },
-    {
-      requirement: "asan",
-      options: { kernel: ["6.12"], asan: true },
-      command: "npm run test:kvm -- --kernel 6.12 --asan",
-    },
-  ];
+const kvmRuns: readonly {
+  readonly requirement: string;
+  readonly options: MachineValues;
+  readonly suite?: Suite;
+  readonly command: string;
+}[] = [
+  { requirement: "kvm", options: {}, command: "npm run test:kvm" },
+  {
+    // KVM without VHE, and guests without SVE and pointer authentication.
+    requirement: "kvm-a72",
+    options: { kernel: ["6.12"], cpu: "cortex-a72" },
+    command: "npm run test:kvm -- --kernel 6.12 --cpu cortex-a72",
+  },
+  {
+    requirement: "kvm-mte",
+    options: { kernel: ["7.2"], mte: true },
+    command: "npm run test:kvm -- --kernel 7.2 --mte",
+  },
+  {
+    requirement: "asan",
+    options: { kernel: ["6.12"], asan: true },
+    command: "npm run test:kvm -- --kernel 6.12 --asan",
+  },
+  {
+    requirement: "boot",
+    options: { kernel: ["6.12"] },
+    suite: "boot",
+    command: "npm run test:kvm -- --kernel 6.12 --boot",
+  },
+];
 
 const required = new Set((process.env["KVM_ARM64_REQUIRE"] ?? "").split(",").filter(Boolean));
-const known = ["qemu", ...kvmRuns.map(({ requirement }) => requirement), "differential"];
+const known = ["qemu", "dtc", "boot-model", ...kvmRuns.map(({ requirement }) => requirement), "differential"];
 for (const name of required) {
   if (!known.includes(name)) throw new Error(`KVM_ARM64_REQUIRE names ${name}: there are ${known.join(", ")}`);
 }
 
+if (required.has("boot-model")) {
+  const { kernel, initrd } = await bootFiles("6.12");
+  process.env["KVM_ARM64_BOOT_FILES"] = `${kernel}:${initrd}`;
+}
+
 const legs: LegResult[] = [await hostLeg(projectFolder, process.argv.slice(2))];
-for (const { requirement, options, command } of kvmRuns) {
-  if (required.has(requirement)) legs.push(...(await kvmLegs(options, null)));
+for (const { requirement, options, suite = "contract", command } of kvmRuns) {
+  if (required.has(requirement)) legs.push(...(await kvmLegs(options, null, suite)));
   else legs.push(legNotRun(requirement, `${command} runs it, and so does KVM_ARM64_REQUIRE=${requirement}`));
 }
 if (required.has("differential")) legs.push(...(await differentialLegs({})));

@@ -14,7 +14,7 @@ export function skip(context: Mocha.Context, reason: string): never {
 }
 
 /** What KVM_ARM64_REQUIRE can name; see scripts/test.ts. */
-export type Requirement = "qemu" | "kvm" | "asan";
+export type Requirement = "qemu" | "kvm" | "asan" | "dtc";
 
 /** Skips for the lack of something that a machine may lack, or fails where KVM_ARM64_REQUIRE names it. */
 export function skipWithout(context: Mocha.Context, requirement: Requirement, reason: string): never {

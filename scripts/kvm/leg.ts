@@ -1,7 +1,8 @@
 // A leg of the test run on a genuine /dev/kvm: mocha inside a KVM host, its report read out here.
 
-import { existsSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { bootFiles } from "../boot/initramfs.js";
 import { type LegResult, legFailed, reportVariable, Tally } from "../test/report.js";
 import { boot, type Machine } from "./boot.js";
 import { buildAddon } from "./build-addon.js";
@@ -11,10 +12,10 @@ import { kernelsFromOptions, type MachineValues, machineFromOptions, sanitizerEn
 import { type KernelSeries, kernelSeries } from "./packages.js";
 
 /**
- * Where the tests that are run there lie: the contract on the genuine kernel, the addon's own, whole guests, the command,
+ * Where the tests that are run there lie by default: the contract on the genuine kernel, the addon's own, whole guests, the command,
  * those of the host. What is about the model alone runs on every machine and need not run there.
  */
-const testFolders = [
+const contractFolders = [
   { folder: "dist/test/contract", files: "**/*.test.js" },
   { folder: "dist/test/bad-input", files: "arguments.test.js" },
   { folder: "dist/test/bad-input", files: "exit.test.js" },
@@ -26,6 +27,14 @@ const testFolders = [
   { folder: "dist/test/kvm", files: "*.inside.js" },
 ] as const;
 
+/** A suite of tests, and what it needs there. */
+export type Suite = "contract" | "boot";
+
+const suites: Readonly<Record<Suite, readonly { readonly folder: string; readonly files: string }[]>> = {
+  contract: contractFolders,
+  boot: [{ folder: "dist/test/vmm", files: "boot.test.js" }],
+};
+
 /** No machine code made at run time: Node dies of that on the emulated host, now and then (docs/testing.md). */
 const interpretOnly = ["--no-opt", "--no-sparkplug", "--regexp-interpret-all"];
 
@@ -34,6 +43,7 @@ const attempts = 3;
 
 interface LegRequest {
   readonly name: string;
+  readonly suite: Suite;
   readonly machine: Machine;
   readonly addon: string | null;
   readonly environment: Readonly<Record<string, string>>;
@@ -42,9 +52,10 @@ interface LegRequest {
 }
 
 async function kvmLeg(request: LegRequest): Promise<LegResult> {
-  const { name, machine, only } = request;
+  const { name, suite, machine, only } = request;
   const tally = new Tally(console.log);
-  const specs = testFolders
+  const boots = suite === "boot" ? await bootContent(name) : undefined;
+  const specs = suites[suite]
     .filter(({ folder }) => existsSync(join(projectFolder, folder)))
     .map(({ folder, files }) => `${folder}/${files}`);
   const mocha = [
@@ -75,20 +86,43 @@ async function kvmLeg(request: LegRequest): Promise<LegResult> {
         // Node then handles no SIGSEGV itself, and the kernel tells where a crash was.
         NODE_OPTIONS: "--disable-wasm-trap-handler",
         ...request.environment,
+        ...boots?.environment,
       },
       workingFolder: guestProject,
-      additions: [],
+      additions: boots?.additions ?? [],
       addon: request.addon,
     },
-    { console: (line) => console.log(`    | ${line}`), report: (line) => tally.line(line) },
+    { console: (line) => console.log(`    | ${line}`), report: (line) => tally.line(line), ...boots?.streams },
   );
   if (outcome.why === "timeout") tally.fail(name, `the host was stopped after ${machine.timeoutSeconds} s`);
   if (outcome.why === "no status") tally.fail(name, "the host went down before the test runner ended");
   return tally.result(name, outcome.seconds, outcome.status);
 }
 
-function legName(kernel: KernelSeries, { cpu, gic, mte, asan }: MachineValues): string {
-  const differences = [cpu ?? "", gic ? `GICv${gic}` : "", mte ? "mte" : "", asan ? "asan" : ""].filter(Boolean);
+/** A kernel and its initial file system, for the guest's guest, and where its console's output comes home to. */
+async function bootContent(name: string) {
+  const { kernel, initrd } = await bootFiles("6.12");
+  const [kernelThere, initrdThere] = ["/boot/vmlinuz", "/boot/initrd"];
+  const artifacts = join(projectFolder, "dist/artifacts");
+  mkdirSync(artifacts, { recursive: true });
+  return {
+    environment: { KVM_ARM64_BOOT_FILES: `${kernelThere}:${initrdThere}`, KVM_ARM64_ARTIFACTS: "/out" },
+    additions: [
+      { from: kernel, to: kernelThere },
+      { from: initrd, to: initrdThere },
+    ],
+    streams: { outArchive: join(artifacts, `${name.replaceAll(" ", "-")}.tar`) },
+  };
+}
+
+function legName(suite: Suite, kernel: KernelSeries, { cpu, gic, mte, asan }: MachineValues): string {
+  const differences = [
+    suite === "boot" ? "boot" : "",
+    cpu ?? "",
+    gic ? `GICv${gic}` : "",
+    mte ? "mte" : "",
+    asan ? "asan" : "",
+  ].filter(Boolean);
   return ["kvm", kernel, ...differences].join(" ");
 }
 
@@ -96,15 +130,19 @@ function legName(kernel: KernelSeries, { cpu, gic, mte, asan }: MachineValues): 
  * One leg for each kernel that the options name; without any, for all. What is missing for one makes that leg fail, and
  * the others go on.
  */
-export async function kvmLegs(values: MachineValues, only: string | null): Promise<LegResult[]> {
+export async function kvmLegs(
+  values: MachineValues,
+  only: string | null,
+  suite: Suite = "contract",
+): Promise<LegResult[]> {
   const legs: LegResult[] = [];
   for (const kernel of kernelsFromOptions(values, kernelSeries)) {
-    const name = legName(kernel, values);
+    const name = legName(suite, kernel, values);
     console.log(`\n${name}`);
     try {
       const addon = values.addon ?? (await buildAddon(values.asan ? "asan" : "plain"));
       const machine = machineFromOptions(values, kernel);
-      const request = { name, machine, addon, environment: sanitizerEnvironment(values), only };
+      const request = { name, suite, machine, addon, environment: sanitizerEnvironment(values), only };
       let leg = await kvmLeg(request);
       // What dies of us dies again.
       for (let attempt = 1; leg.died && attempt < attempts; attempt++) {

@@ -10,14 +10,15 @@ import { kernelSeries } from "./packages.js";
 const usage = `npm run test:kvm -- [options]
 ${machineUsage}
   --only PATTERN       only tests whose title matches
+  --boot               the tests that boot a Debian kernel there, instead of the contract
 Without --kernel, every kernel in turn: ${kernelSeries.join(", ")}.`;
 
 try {
-  const { values } = parseArgs({ options: { ...machineOptions, only: { type: "string" } } });
+  const { values } = parseArgs({ options: { ...machineOptions, only: { type: "string" }, boot: { type: "boolean" } } });
   if (values.help) {
     console.log(usage);
   } else {
-    const legs = await kvmLegs(values, values.only ?? null);
+    const legs = await kvmLegs(values, values.only ?? null, values.boot ? "boot" : "contract");
     process.exitCode = summarize(legs, console.log) ? 0 : 1;
   }
 } catch (error) {

@@ -1,13 +1,21 @@
 import assert from "node:assert/strict";
-import { type Device, readDevice, writeDevice } from "../../lib/vmm/device.js";
+import { type Device, type DeviceHost, readDevice, writeDevice } from "../../lib/vmm/device.js";
 import { Pl011 } from "../../lib/vmm/pl011.js";
 import { Pl031 } from "../../lib/vmm/pl031.js";
+import { Ram } from "../../lib/vmm/ram.js";
 
 function load(device: Device, offset: number, bytes: number): number[] {
   const data = new Uint8Array(bytes).fill(0xee);
   readDevice(device, offset, data);
   return [...data];
 }
+
+/** A machine that looks at the interrupt line alone. */
+const hostOf = (setInterrupt: (level: boolean) => void): DeviceHost => ({
+  memory: new Ram({ at: 0n, bytes: new Uint8Array(16) }),
+  setInterrupt,
+  fail: (error) => assert.fail(error),
+});
 
 const ids = (device: Device): number[] => Array.from({ length: 8 }, (_, i) => device.read(0xfe0 + 4 * i));
 
@@ -69,6 +77,37 @@ describe("PL011", () => {
     assert.equal(uart.read(0x3c), 0x10);
   });
 
+  it("drives its interrupt line by what is raised and not masked", () => {
+    const levels: boolean[] = [];
+    const uart = new Pl011({ send: () => {} });
+    uart.connect(hostOf((level) => levels.push(level)));
+    const last = (): boolean | undefined => levels.at(-1);
+
+    uart.write(0x38, 0x10);
+    assert.equal(last(), false);
+    uart.receive(Uint8Array.of(1, 2));
+    assert.equal(last(), true);
+    uart.read(0);
+    assert.equal(last(), true);
+    uart.read(0);
+    assert.equal(last(), false);
+    uart.write(0x38, 0x20);
+    uart.write(0, 0x41);
+    assert.equal(last(), true);
+    uart.write(0x44, 0x20);
+    assert.equal(last(), false);
+  });
+
+  it("keeps what it received until the receive interrupt is enabled, where it is told so", () => {
+    const uart = new Pl011({ send: () => {}, receives: "with-interrupt" });
+    uart.receive(Uint8Array.of(0x41));
+
+    assert.deepEqual([uart.read(0x18), uart.read(0), uart.listening, uart.unread], [0x90, 0, false, true]);
+    uart.write(0x38, 0x10);
+    assert.deepEqual([uart.read(0x18), uart.read(0x40), uart.listening], [0x80, 0x10, true]);
+    assert.deepEqual([uart.read(0), uart.unread], [0x41, false]);
+  });
+
   it("has the reset values, the widths and the identification that DDI 0183 gives", () => {
     const uart = new Pl011({ send: () => {} });
 
@@ -89,6 +128,26 @@ describe("PL031", () => {
     clock.write(8, 100);
     now += 5;
     assert.deepEqual([clock.read(0), clock.read(8), clock.read(0x0c)], [105, 100, 1]);
+  });
+
+  it("interrupts when the clock reaches what RTCMR says, until that is cleared", async () => {
+    let level = false;
+    const clock = new Pl031({ hostSeconds: () => 1_700_000_000 });
+    clock.connect(
+      hostOf((now) => {
+        level = now;
+      }),
+    );
+
+    clock.write(0x10, 1);
+    clock.write(4, 1_700_000_000);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    assert.deepEqual([level, clock.read(0x14), clock.read(0x18)], [true, 1, 1]);
+    clock.write(0x10, 0);
+    assert.deepEqual([level, clock.read(0x14), clock.read(0x18)], [false, 1, 0]);
+    clock.write(0x1c, 1);
+    assert.deepEqual([level, clock.read(0x14)], [false, 0]);
+    clock.close();
   });
 
   it("has the identification that DDI 0224 gives", () => {
