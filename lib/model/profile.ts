@@ -7,6 +7,9 @@ import { chosenHost, type HostChoice } from "./host/choice.js";
 import type { Host } from "./host/host.js";
 import { servedPart } from "./served.js";
 
+const engines = ["evaluator", "interpreter"] as const;
+export type EngineName = (typeof engines)[number];
+
 export interface ModelOptions {
   /** Whose ABI to answer with: default the host's, without a host the newest. */
   readonly kernel?: Kernel;
@@ -22,6 +25,11 @@ export interface ModelOptions {
    * guest that executes one ends in KVM_EXIT_INTERNAL_ERROR, which names it. Default: what the engine lacks is not promised.
    */
   readonly impersonate?: boolean;
+  /**
+   * What runs guests. "evaluator": plain TypeScript; "interpreter": generated WebAssembly, and the evaluator for what it
+   * has not got. The guest sees no difference but the time it takes.
+   */
+  readonly engine?: EngineName;
   /** Upper bound of one VM's linear memory: guest RAM, run pages, CPU states. 4 GiB - 64 KiB at most and by default. */
   readonly memoryBytes?: number;
 }
@@ -172,6 +180,7 @@ export interface Profile {
   readonly kernel: Kernel;
   readonly host: Host;
   readonly memoryBytes: number;
+  readonly engine: EngineName;
   readonly switches: Switches;
   /** What the profile was made from: crosses to other threads. */
   readonly options: ModelOptions;
@@ -200,8 +209,12 @@ export function makeProfile(options: ModelOptions = {}): Profile {
       `model.memoryBytes must be an integer from ${16 * 2 ** 20} to ${MOST_MEMORY}, got ${String(memoryBytes)}`,
     );
   }
+  const engine = options.engine ?? "evaluator";
+  if (!engines.includes(engine))
+    throw new RangeError(`model.engine must be ${engines.join(" or ")}, got ${String(engine)}`);
   return {
     kernel,
+    engine,
     host: servedPart(chosen?.host ?? builtInHost),
     memoryBytes,
     switches: switchesOf(kernel),

@@ -3,6 +3,7 @@
 // what they do with the yields.
 
 import type { SysRegName } from "../arm64/sysregs.js";
+import { isRefusal } from "../errors.js";
 import { KVM_EXIT, KVM_GUESTDBG, KVM_MP_STATE, KVM_SYSTEM_EVENT } from "../uapi/constants.js";
 import { type ErrnoName, errno } from "../uapi/errno.js";
 import { run } from "../uapi/structs.js";
@@ -15,6 +16,7 @@ import { Attention, Pstate } from "./cpu/state.js";
 import { tellStolenTime } from "./cpu/stolen-time.js";
 import { counter, isTimerRegister, nextTimer, timerLevels } from "./cpu/timer.js";
 import { type Environment, Evaluator } from "./engine/evaluator.js";
+import { Interpreter } from "./engine/wasm/interpreter.js";
 import type { EventFds } from "./eventfd.js";
 import { exit, lacksInstruction, putWord, systemEvent } from "./exits.js";
 import { clampBinaryPoints, wakes } from "./gic/cpu-interface.js";
@@ -69,7 +71,7 @@ export class Runner {
   readonly #vcpu: VcpuState;
   readonly #eventFds: EventFds;
   readonly #bus: SlotBus;
-  readonly #engine: Evaluator;
+  readonly #engine: Evaluator | Interpreter;
   readonly #pmu: Pmu;
   /** null: the vCPU's lines are userspace's. */
   #gic: Gic | null = null;
@@ -80,7 +82,7 @@ export class Runner {
     this.#eventFds = eventFds;
     this.#bus = new SlotBus(vcpu);
     this.#pmu = new Pmu(vcpu, () => this.#engine.executed);
-    this.#engine = new Evaluator(vcpu.cpu, this.#bus, environmentOf(vcpu, eventFds, this.#pmu));
+    this.#engine = engineOf(vcpu, this.#bus, environmentOf(vcpu, eventFds, this.#pmu));
   }
 
   /** Guest instructions executed on this thread. */
@@ -387,6 +389,21 @@ const PMU_LINE = 4n;
 
 /** The lines that the devices inside a vCPU drive: kvm_run.s.regs.device_irq_level. */
 const lineLevels = (vcpu: VcpuState): bigint => timerLevels(vcpu) | (pmuLevel(vcpu) === 1 ? PMU_LINE : 0n);
+
+function engineOf(vcpu: VcpuState, bus: SlotBus, environment: Environment): Evaluator | Interpreter {
+  const { vm } = vcpu;
+  if (vm.profile.engine === "evaluator") return new Evaluator(vcpu.cpu, bus, environment);
+  return new Interpreter(vcpu.cpu, bus, environment, (bytes) =>
+    vm.locked(() => {
+      try {
+        return vm.allocationOffset(vm.allocate(bytes, "KVM_RUN"));
+      } catch (error) {
+        if (isRefusal(error)) return null;
+        throw error;
+      }
+    }),
+  );
+}
 
 function environmentOf(vcpu: VcpuState, eventFds: EventFds, pmu: Pmu): Environment {
   const { vm } = vcpu;

@@ -12,4 +12,11 @@ declare namespace WebAssembly {
     readonly buffer: ArrayBufferLike;
     grow(pages: number): number;
   }
+  class Module {
+    constructor(bytes: Uint8Array);
+  }
+  class Instance {
+    constructor(module: Module, imports: Readonly<Record<string, Readonly<Record<string, unknown>>>>);
+    readonly exports: Readonly<Record<string, unknown>>;
+  }
 }

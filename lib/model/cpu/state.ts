@@ -25,6 +25,8 @@ const table = [
   ["fence", 1], // written and read by barriers, for their effect on the host
   ["pstateAbove", 1], // bits 63:32 of PSTATE, which userspace may set and a CPU that runs has not got
   ["reserved", 1],
+  ["stackPointer", 1], // while generated code runs: the stack pointer that PSTATE selects
+  ["discarded", 1], // register 31 written as XZR by generated code
   ["v", 64], // V0 to V31, 128 bits each
   ["temporary", 512], // values inside one instruction
   ["sysregs", sysRegs.length], // one for each row of the table, in its order

@@ -26,7 +26,7 @@ import {
   takeSynchronous,
 } from "../cpu/exceptions.js";
 import { type GuestDebug, stepSyndrome } from "../cpu/guest-debug.js";
-import type { AddressTranslation } from "../cpu/maintenance.js";
+import { type AddressTranslation, maintenanceOperations } from "../cpu/maintenance.js";
 import { PointerAuth } from "../cpu/pointer-auth.js";
 import { debugEnabled, stepAfterReturn } from "../cpu/self-debug.js";
 import type { Access } from "../cpu/stage1.js";
@@ -58,6 +58,11 @@ const debugRegisters: ReadonlySet<number> = new Set(
     .map(({ encoding }) => packEncoding(encoding)),
 );
 
+/** IC. */
+const instructionCache: ReadonlySet<number> = new Set(
+  [...maintenanceOperations].filter(([, { name }]) => name.startsWith("IC ")).map(([id]) => id),
+);
+
 /** CV and COND of the ISS of a trapped WFI or WFE: always. */
 const WFX_ISS = 0x1e0_0000;
 
@@ -68,17 +73,19 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean, Cell>
   readonly simd: Vectors;
 
   private readonly w: Int32Array;
-  private readonly memory: GuestMemory;
+  readonly memory: GuestMemory;
   private readonly atomics: AtomicMemory;
   private readonly registers: SystemRegisters;
   private readonly pointers: PointerAuth;
   private readonly environment: Environment;
-  private readonly decoded: DecodeCache;
+  readonly decoded: DecodeCache;
   /** The interface whose values nobody can look into. */
   private readonly opaque: Machine = this as unknown as Machine;
-  private readonly ends: Endings;
+  readonly ends: Endings;
   /** The instruction has written PSTATE.BTYPE itself. */
   private setsBtype = false;
+  /** Called for IC: memory that instructions were decoded from may have changed. */
+  instructionsChanged: (() => void) | undefined;
 
   constructor(state: CpuState, bus: Bus, environment: Environment) {
     this.state = state;
@@ -122,13 +129,22 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean, Cell>
 
   /** Runs at most `budget` instructions. */
   run(budget: number): Stop {
+    this.begin();
+    return this.debug.singleStep ? this.step() : this.proceed(budget);
+  }
+
+  /** What a run begins with: others may have changed the state and the memory. */
+  begin(): void {
     this.memory.busChanged();
     this.memory.controlChanged();
     this.arm();
-    this.ends.stop = null;
     this.state.quads[cells.pstateAbove] = 0n;
-    if (this.debug.singleStep) return this.step();
+  }
+
+  /** Goes on with a run. */
+  proceed(budget: number): Stop {
     const { ends } = this;
+    ends.stop = null;
     ends.left = budget;
     for (;;) {
       const stop = ends.own.step ? this.stepItself() : this.loopUntilStop();
@@ -264,20 +280,26 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean, Cell>
   }
 
   /** Sees to the attention word. Interrupts that are masked leave it as it is. */
-  private attend(): Stop | null {
+  attend(): Stop | null {
     const attention = this.state.attention;
     if ((attention & Attention.flush) !== 0) {
       Atomics.and(this.w, ATTENTION, ~Attention.flush);
       this.memory.busChanged();
       this.memory.flush();
+      this.instructionsChanged?.();
     }
     if ((attention & Attention.kick) !== 0 && this.state.takeKick()) return { kind: "kicked" };
     takePendingInterrupt(this.state, this.ends.implemented);
     return null;
   }
 
+  /** SIMD and floating point are trapped now. */
+  get fpTrapped(): boolean {
+    return this.registers.fpTrapped();
+  }
+
   private checkFp(): void {
-    if (this.registers.fpTrapped()) this.ends.raise(syndrome(Ec.fpAccess, WFX_ISS), null);
+    if (this.fpTrapped) this.ends.raise(syndrome(Ec.fpAccess, WFX_ISS), null);
   }
 
   at(sf: number): Width<number, Cell, boolean> {
@@ -499,6 +521,10 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean, Cell>
     if (outcome === "undefined") this.ends.raise(syndrome(Ec.unknown, 0), null);
     if (typeof outcome === "number") this.ends.raise(outcome, null);
     this.accessed(id, "write");
+    if (instructionCache.has(id)) {
+      this.instructionsChanged?.();
+      this.environment.invalidateOthers?.();
+    }
     if (outcome === "bySetWay") this.environment.maintainedBySetWay?.();
     else if (outcome === "zero") this.memory.zero(value, this.registers.zeroBlockBytes);
     else if (outcome === "byAddress") this.memory.maintain(value);

@@ -25,13 +25,10 @@ import {
   translateStage1,
 } from "../cpu/stage1.js";
 import { type CpuState, cells, Pstate } from "../cpu/state.js";
+import { CODE, GUARDED, MUST_ALIGN, NOTHING, PAGE, PAGE_CACHE_BYTES, PageCache, place } from "./page-cache.js";
 import type { Bus } from "./stop.js";
 import type { Cell, Wide } from "./wide.js";
 
-const ENTRIES = 512;
-const PAGE = -4096;
-/** No page has this tag: the low bits of a page's address are zero. */
-const NO_PAGE = 1;
 /** ISS.CM, in the description of an access. */
 const CACHE_MAINTENANCE = 1 << 8;
 /** ISS.S1PTW. */
@@ -60,20 +57,6 @@ const CONTROLS = (["SCTLR_EL1", "TCR_EL1", "TTBR0_EL1", "TTBR1_EL1", "MAIR_EL1"]
   (name) => cells.sysregs + sysRegIndex(name),
 );
 
-/** Pages that answer without asking: tags (low and high word of the virtual address) and where the bytes are. */
-class PageCache {
-  readonly tags = new Int32Array(ENTRIES * 2).fill(NO_PAGE);
-  readonly at = new Float64Array(ENTRIES);
-  /** 1: Device memory. */
-  readonly device = new Uint8Array(ENTRIES);
-  /** 1: a guarded page. */
-  readonly guarded = new Uint8Array(ENTRIES);
-  constructor(readonly access: Access) {}
-  clear(): void {
-    this.tags.fill(NO_PAGE);
-  }
-}
-
 /** The pages of one way to access memory. */
 interface Context {
   readonly reads: PageCache;
@@ -81,18 +64,37 @@ interface Context {
   readonly fetches: PageCache;
 }
 
-function context(unprivileged: boolean, pan: boolean): Context {
-  const cache = (kind: Access["kind"]) => new PageCache({ kind, unprivileged, pan: pan && kind !== "fetch" });
-  return { reads: cache("read"), writes: cache("write"), fetches: cache("fetch") };
+/** Room for the tables of all contexts in the memory, where generated code finds them; without it they lie elsewhere. */
+export interface TablesRoom {
+  readonly buffer: ArrayBufferLike;
+  readonly offset: number;
+}
+export const TABLES_BYTES = 9 * PAGE_CACHE_BYTES;
+
+function context(unprivileged: boolean, pan: boolean, room: TablesRoom | null, n: number): Context {
+  const cache = (kind: Access["kind"], k: number) => {
+    const offset = room === null ? 0 : room.offset + (3 * n + k) * PAGE_CACHE_BYTES;
+    const words = room === null ? undefined : new Int32Array(room.buffer, offset, PAGE_CACHE_BYTES / 4);
+    return new PageCache({ kind, unprivileged, pan: pan && kind !== "fetch" }, words);
+  };
+  return { reads: cache("read", 0), writes: cache("write", 1), fetches: cache("fetch", 2) };
+}
+
+/** Who wants to know of writes to memory that instructions were decoded from. */
+export interface CodeWatch {
+  isCode(page: number): boolean;
+  /** Called before the bytes at this offset of the memory change. */
+  written(offset: number, bytes: number): void;
 }
 
 export class GuestMemory {
-  private readonly user = context(true, false);
-  private readonly kernel = context(false, false);
-  private readonly kernelWithPan = context(false, true);
-  private reads = this.kernel.reads;
-  private writes = this.kernel.writes;
-  private fetches = this.kernel.fetches;
+  user = context(true, false, null, 0);
+  private kernel = context(false, false, null, 1);
+  private kernelWithPan = context(false, true, null, 2);
+  reads = this.kernel.reads;
+  writes = this.kernel.writes;
+  fetches = this.kernel.fetches;
+  code: CodeWatch | null = null;
   /** The bits of PSTATE that the context depends on, as they were when it was chosen. */
   mode = -1;
   private readonly w: Int32Array;
@@ -141,6 +143,27 @@ export class GuestMemory {
     this.buffer = state.memory.buffer;
     this.views();
     this.idRegistersChanged();
+  }
+
+  /** From now on the tables lie in the memory. */
+  moveTables(room: TablesRoom): void {
+    this.user = context(true, false, room, 0);
+    this.kernel = context(false, false, room, 1);
+    this.kernelWithPan = context(false, true, room, 2);
+    this.modeChanged(this.mode);
+  }
+
+  /** The bytes of a page may be decoded from now on: writes to it are told. */
+  pageIsCode(at: number): void {
+    for (const { writes } of this.contexts) writes.markCode(at);
+  }
+  /** Whatever is remembered of the pages' code. */
+  forgetCode(): void {
+    for (const { fetches } of this.contexts) fetches.forgetRecords();
+  }
+
+  private get contexts(): readonly Context[] {
+    return [this.user, this.kernel, this.kernelWithPan];
   }
 
   /** Looks again at what translation depends on: called when `run` begins and after the guest wrote a register. */
@@ -200,14 +223,15 @@ export class GuestMemory {
 
   /** Forgets all translations: TLBI. */
   flush(): void {
-    for (const { reads, writes, fetches } of [this.user, this.kernel, this.kernelWithPan]) {
+    for (const { reads, writes, fetches } of this.contexts) {
       reads.clear();
       writes.clear();
       fetches.clear();
     }
   }
 
-  private views(): void {
+  /** Views of the whole memory as it is now. */
+  views(): void {
     const buffer = this.state.memory.buffer;
     this.buffer = buffer;
     this.m8 = new Uint8Array(buffer);
@@ -220,22 +244,22 @@ export class GuestMemory {
   fetch(address: Cell): number {
     const lo = this.w[address]!;
     const hi = this.w[address + 1]!;
-    const i = ((lo >>> 12) & (ENTRIES - 1)) << 1;
-    const { tags, at } = this.fetches;
-    if (tags[i] !== (lo & PAGE) || tags[i + 1] !== hi) this.fetchPage(lo, hi);
-    return this.m32[(at[i >> 1]! + (lo & 4095)) >>> 2]!;
+    const i = place(lo);
+    const { words } = this.fetches;
+    if (words[i] !== (lo & PAGE) || words[i + 1] !== hi) this.fetchPage(lo, hi);
+    return this.m32[(words[i + 2]! + lo) >>> 2]!;
   }
 
   load(bytes: AccessBytes, address: Cell, access: number): Cell {
     const lo = this.w[address]!;
     const hi = this.w[address + 1]!;
-    const i = ((lo >>> 12) & (ENTRIES - 1)) << 1;
+    const i = place(lo);
     const cache = this.asUser(access) ? this.user.reads : this.reads;
-    const { tags, at } = cache;
-    if (tags[i] !== (lo & PAGE) || tags[i + 1] !== hi || (lo & (bytes - 1)) !== 0) {
+    const { words } = cache;
+    if ((words[i]! & ~MUST_ALIGN) !== (lo & PAGE) || words[i + 1] !== hi || (lo & (bytes - 1)) !== 0) {
       if (this.prepare(cache, lo, hi, bytes, access)) return this.ordered(this.loadBytes(cache, lo, hi, bytes), bytes);
     }
-    const offset = at[i >> 1]! + (lo & 4095);
+    const offset = (words[i + 2]! + lo) >>> 0;
     const t = this.wide.temporary();
     if (bytes === 8) this.q[t >> 1] = this.m64[offset / 8]!;
     else {
@@ -249,16 +273,16 @@ export class GuestMemory {
     const value = this.bigEndian ? this.ordered(data, bytes) : data;
     const lo = this.w[address]!;
     const hi = this.w[address + 1]!;
-    const i = ((lo >>> 12) & (ENTRIES - 1)) << 1;
+    const i = place(lo);
     const cache = this.asUser(access) ? this.user.writes : this.writes;
-    const { tags, at } = cache;
-    if (tags[i] !== (lo & PAGE) || tags[i + 1] !== hi || (lo & (bytes - 1)) !== 0) {
+    const { words } = cache;
+    if ((words[i]! & ~MUST_ALIGN) !== (lo & PAGE) || words[i + 1] !== hi || (lo & (bytes - 1)) !== 0) {
       if (this.prepare(cache, lo, hi, bytes, access)) {
         this.storeBytes(cache, lo, hi, bytes, value);
         return;
       }
     }
-    const offset = at[i >> 1]! + (lo & 4095);
+    const offset = (words[i + 2]! + lo) >>> 0;
     if (bytes === 8) this.m64[offset / 8] = this.q[value >> 1]!;
     else if (bytes === 4) this.m32[offset >>> 2] = this.w[value]!;
     else if (bytes === 1) this.m8[offset] = this.w[value]!;
@@ -281,7 +305,7 @@ export class GuestMemory {
     this.prepare(this.writes, lo, this.w[start + 1]!, bytes, 0);
     // DC ZVA to Device memory is an alignment fault; its FAR is the address that was given.
     if (this.deviceFaults(this.writes, lo)) this.alignmentFault(this.w[address]!, this.w[address + 1]!, 0, true);
-    const offset = this.offset(this.writes, lo);
+    const offset = this.writes.offset(lo);
     this.m8.fill(0, offset, offset + bytes);
   }
 
@@ -298,12 +322,7 @@ export class GuestMemory {
     const hi = this.w[address + 1]!;
     if (mode !== "write") this.prepare(this.reads, lo, hi, bytes, access | ORDERED);
     if (mode !== "read") this.prepare(this.writes, lo, hi, bytes, access | ORDERED);
-    return this.offset(mode === "read" ? this.reads : this.writes, lo);
-  }
-
-  /** Offset of a byte whose page is in the cache. */
-  private offset(cache: PageCache, lo: number): number {
-    return cache.at[(lo >>> 12) & (ENTRIES - 1)]! + (lo & 4095);
+    return (mode === "read" ? this.reads : this.writes).offset(lo);
   }
 
   // The slow paths. Each leaves the page of the first byte in the cache (unless it is watched or out of line) and tells
@@ -329,15 +348,16 @@ export class GuestMemory {
 
   /** The page of this address, which is in the cache, is Device memory and such memory must be aligned. */
   private deviceFaults(cache: PageCache, lo: number): boolean {
-    const device = cache.device[(lo >>> 12) & (ENTRIES - 1)] === 1;
-    return device && (this.regime.enabled || this.unalignedDevice === "fault");
+    return cache.isDevice(lo) && (this.regime.enabled || this.unalignedDevice === "fault");
   }
 
   private dataPage(cache: PageCache, lo: number, hi: number, bytes: number, access: number): void {
-    const i = ((lo >>> 12) & (ENTRIES - 1)) << 1;
-    if (cache.tags[i] === (lo & PAGE) && cache.tags[i + 1] === hi) return;
-    const address = join(lo, hi);
     const write = cache.access.kind === "write";
+    if (cache.has(lo, hi)) {
+      if (write && (cache.flags(lo) & CODE) !== 0) this.code?.written(cache.offset(lo), bytes);
+      return;
+    }
+    const address = join(lo, hi);
     const watched = this.faults.watched(address);
     if (watched) this.faults.watch(address, bytes, write);
     // WnR of an atomic is 0 where its read would have faulted, too.
@@ -350,11 +370,12 @@ export class GuestMemory {
       this.faults.stage2Data(address, ipa, -at, (access & (ISS_BITS | CACHE_MAINTENANCE)) | direction);
     }
     this.busChangedDuringLookup();
+    const device = isDevice(translation.attributes);
+    const isCode = write && this.code?.isCode(at) === true;
+    const aligned = device || (this.sctlr & SCTLR_A) !== 0 ? MUST_ALIGN : 0;
     // A watched page must be asked for again.
-    cache.tags[i] = watched ? NO_PAGE : lo & PAGE;
-    cache.tags[i + 1] = hi;
-    cache.at[i >> 1] = at;
-    cache.device[i >> 1] = isDevice(translation.attributes) ? 1 : 0;
+    cache.put(lo, hi, aligned | (isCode ? CODE : 0) | (watched ? NOTHING : 0), at, device ? 1 : 0);
+    if (isCode) this.code?.written(cache.offset(lo), bytes);
   }
 
   /** Stage 1 of a data access; a fault ends the instruction. `iss`: CM and WnR. */
@@ -373,16 +394,12 @@ export class GuestMemory {
     const at = this.bus.page(found.address & ~4095n, "fetch");
     if (at < 0) this.faults.stage2Fetch(address, found.address, -at);
     this.busChangedDuringLookup();
-    const i = ((lo >>> 12) & (ENTRIES - 1)) << 1;
-    this.fetches.tags[i] = lo & PAGE;
-    this.fetches.tags[i + 1] = hi;
-    this.fetches.at[i >> 1] = at;
-    this.fetches.guarded[i >> 1] = found.guarded ? 1 : 0;
+    this.fetches.put(lo, hi, 0, at, found.guarded ? GUARDED : 0);
   }
 
   /** Whether the page of this address, which was fetched from last, is guarded. */
   guarded(address: Cell): boolean {
-    return this.fetches.guarded[(this.w[address]! >>> 12) & (ENTRIES - 1)] === 1;
+    return this.fetches.isGuarded(this.w[address]!);
   }
 
   private busChangedDuringLookup(): void {
@@ -450,7 +467,7 @@ export class GuestMemory {
     const at = (lo + n) | 0;
     const carried = at >>> 0 < lo >>> 0 ? (hi + 1) | 0 : hi;
     this.dataPage(cache, at, carried, 1, 0);
-    return this.offset(cache, at);
+    return cache.offset(at);
   }
 }
 

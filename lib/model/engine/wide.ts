@@ -20,7 +20,7 @@ export const C = 0x2000_0000;
 export const V = 0x1000_0000;
 
 /** ConditionHolds, for the sixteen conditions, as a bit for each value of NZCV. */
-const conditions = Uint16Array.from({ length: 16 }, (_, cond) => {
+export const conditions = Uint16Array.from({ length: 16 }, (_, cond) => {
   let holds = 0;
   for (let nzcv = 0; nzcv < 16; nzcv++) {
     const n = (nzcv & 8) !== 0;

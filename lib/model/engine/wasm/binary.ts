@@ -1,0 +1,202 @@
+// WebAssembly's binary format, as much of it as the engine needs. WebAssembly Core Specification, chapter 5.
+
+export const I32 = 0x7f;
+export const I64 = 0x7e;
+export const V128 = 0x7b;
+export type ValueType = typeof I32 | typeof I64 | typeof V128;
+const EMPTY = 0x40;
+
+function unsigned(value: number, out: number[]): void {
+  let rest = value >>> 0;
+  for (; rest > 0x7f; rest >>>= 7) out.push((rest & 0x7f) | 0x80);
+  out.push(rest);
+}
+
+function signed(value: bigint, out: number[]): void {
+  for (let rest = value; ; ) {
+    const low = Number(rest & 0x7fn);
+    rest >>= 7n;
+    if ((rest === 0n && low < 0x40) || (rest === -1n && low >= 0x40)) {
+      out.push(low);
+      return;
+    }
+    out.push(low | 0x80);
+  }
+}
+
+/** A label that code can branch to: how deep it is nested. */
+export type Label = number;
+export type Local = number;
+
+/** The code of one function. */
+export class Code {
+  readonly bytes: number[] = [];
+  private readonly locals: ValueType[] = [];
+  private depth = 0;
+
+  constructor(private readonly parameters: number) {}
+
+  local(type: ValueType): Local {
+    this.locals.push(type);
+    return this.parameters + this.locals.length - 1;
+  }
+
+  op(...opcodes: number[]): this {
+    for (const opcode of opcodes) this.bytes.push(opcode);
+    return this;
+  }
+  /** An instruction of the 0xfd space. */
+  vector(opcode: number, ...lanes: number[]): this {
+    this.bytes.push(0xfd);
+    unsigned(opcode, this.bytes);
+    return this.op(...lanes);
+  }
+  get(local: Local): this {
+    this.bytes.push(0x20);
+    unsigned(local, this.bytes);
+    return this;
+  }
+  set(local: Local): this {
+    this.bytes.push(0x21);
+    unsigned(local, this.bytes);
+    return this;
+  }
+  tee(local: Local): this {
+    this.bytes.push(0x22);
+    unsigned(local, this.bytes);
+    return this;
+  }
+  i32(value: number): this {
+    this.bytes.push(0x41);
+    signed(BigInt(value | 0), this.bytes);
+    return this;
+  }
+  i64(value: bigint | number): this {
+    this.bytes.push(0x42);
+    signed(BigInt.asIntN(64, BigInt(value)), this.bytes);
+    return this;
+  }
+  /** A load or store: `opcode` may have a prefix byte (0xfe, 0xfd). `align`: log2. */
+  memory(opcode: number | readonly [prefix: number, opcode: number], align: number, offset = 0): this {
+    if (typeof opcode === "number") this.bytes.push(opcode);
+    else {
+      this.bytes.push(opcode[0]);
+      unsigned(opcode[1], this.bytes);
+    }
+    unsigned(align, this.bytes);
+    unsigned(offset, this.bytes);
+    return this;
+  }
+  call(index: number): this {
+    this.bytes.push(0x10);
+    unsigned(index, this.bytes);
+    return this;
+  }
+
+  block(): Label {
+    this.bytes.push(0x02, EMPTY);
+    return ++this.depth;
+  }
+  loop(): Label {
+    this.bytes.push(0x03, EMPTY);
+    return ++this.depth;
+  }
+  if(result: ValueType | typeof EMPTY = EMPTY): Label {
+    this.bytes.push(0x04, result);
+    return ++this.depth;
+  }
+  else(): this {
+    return this.op(0x05);
+  }
+  end(): this {
+    this.depth--;
+    return this.op(0x0b);
+  }
+  branch(label: Label): this {
+    this.bytes.push(0x0c);
+    unsigned(this.depth - label, this.bytes);
+    return this;
+  }
+  branchIf(label: Label): this {
+    this.bytes.push(0x0d);
+    unsigned(this.depth - label, this.bytes);
+    return this;
+  }
+  /** By index, the last label for all others. */
+  branchTable(labels: readonly Label[]): this {
+    this.bytes.push(0x0e);
+    unsigned(labels.length - 1, this.bytes);
+    for (const label of labels) unsigned(this.depth - label, this.bytes);
+    return this;
+  }
+  return(): this {
+    return this.op(0x0f);
+  }
+
+  /** The function's entry of the code section. */
+  body(): number[] {
+    const inner: number[] = [];
+    unsigned(this.locals.length, inner);
+    for (const type of this.locals) inner.push(1, type);
+    const out: number[] = [];
+    unsigned(inner.length + this.bytes.length + 1, out);
+    return out.concat(inner, this.bytes, [0x0b]);
+  }
+}
+
+interface Signature {
+  readonly parameters: readonly ValueType[];
+  readonly results: readonly ValueType[];
+}
+
+/** A module with one imported memory, `env.memory`, imported functions from `env`, and exported functions. */
+export class Module {
+  private readonly types: Signature[] = [];
+  private readonly imports: { readonly name: string; readonly type: number }[] = [];
+  private readonly functions: { readonly type: number; code: Code | null; readonly name: string | null }[] = [];
+
+  constructor(private readonly maximumPages: number) {}
+
+  private type(parameters: readonly ValueType[], results: readonly ValueType[]): number {
+    const same = this.types.findIndex(
+      (type) => type.parameters.join() === parameters.join() && type.results.join() === results.join(),
+    );
+    return same >= 0 ? same : this.types.push({ parameters, results }) - 1;
+  }
+
+  /** All imports come before the first function. */
+  import(name: string, parameters: readonly ValueType[], results: readonly ValueType[]): number {
+    return this.imports.push({ name, type: this.type(parameters, results) }) - 1;
+  }
+
+  /** A function whose code is still to be written; gives its index. */
+  function(parameters: readonly ValueType[], results: readonly ValueType[], name: string | null, code: Code): number {
+    return this.imports.length + this.functions.push({ type: this.type(parameters, results), code, name }) - 1;
+  }
+
+  bytes(): Uint8Array {
+    const out = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
+    section(out, 1, this.types.map(({ parameters, results }) => [0x60, parameters.length, ...parameters, results.length, ...results])); // biome-ignore format: one line
+    const memory = [...text("env"), ...text("memory"), 2, 3, 1];
+    unsigned(this.maximumPages, memory);
+    section(out, 2, [memory, ...this.imports.map(({ name, type }) => [...text("env"), ...text(name), 0, type])]);
+    section(out, 3, this.functions.map(({ type }) => [type])); // biome-ignore format: one line
+    const exported = this.functions.flatMap(({ name }, n) => (name === null ? [] : [{ name, n }]));
+    section(out, 7, exported.map(({ name, n }) => [...text(name), 0, this.imports.length + n])); // biome-ignore format: one line
+    section(out, 10, this.functions.map(({ code }) => code!.body())); // biome-ignore format: one line
+    return Uint8Array.from(out);
+  }
+}
+
+function text(name: string): number[] {
+  return [name.length, ...Buffer.from(name, "latin1")];
+}
+
+function section(out: number[], id: number, items: readonly (readonly number[])[]): void {
+  const content: number[] = [];
+  unsigned(items.length, content);
+  for (const item of items) for (const byte of item) content.push(byte);
+  out.push(id);
+  unsigned(content.length, out);
+  for (const byte of content) out.push(byte);
+}

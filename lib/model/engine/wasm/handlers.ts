@@ -1,0 +1,471 @@
+// From a shape to the code of its handler.
+
+import { cells } from "../../cpu/state.js";
+import { I32, I64, type Local, type ValueType } from "./binary.js";
+import { flagsKind, holds, nzcv, setNzcv } from "./flags.js";
+import type { Context } from "./function.js";
+import { locate, type Table } from "./memory-access.js";
+import { RECORD, WIDE } from "./record.js";
+import type { Effect, Node, Shape } from "./trace.js";
+
+type Bits = 32 | 64;
+
+/** Opcodes of 32 bits and of 64. */
+const binary: Readonly<Record<string, readonly [number, number]>> = {
+  add: [0x6a, 0x7c],
+  sub: [0x6b, 0x7d],
+  mul: [0x6c, 0x7e],
+  and: [0x71, 0x83],
+  or: [0x72, 0x84],
+  xor: [0x73, 0x85],
+  shl: [0x74, 0x86],
+  sar: [0x75, 0x87],
+  shr: [0x76, 0x88],
+  rotr: [0x78, 0x8a],
+  clz: [0x67, 0x79],
+};
+
+const loads = { 1: [0x31, 0], 2: [0x33, 0], 4: [0x35, 0], 8: [0x29, 0] } as const;
+const stores = { 1: 0x3c, 2: 0x3d, 4: 0x3e, 8: 0x37 } as const;
+/** 0xfe: atomic loads (zero-extended) and stores of 64-bit values. */
+const atomicLoads = { 1: 0x14, 2: 0x15, 4: 0x16, 8: 0x11 } as const;
+const atomicStores = { 1: 0x1b, 2: 0x1c, 4: 0x1d, 8: 0x18 } as const;
+type AccessBytes = keyof typeof loads;
+
+const SP = cells.stackPointer * 8;
+
+export class HandlerEmitter {
+  private readonly temporaries: Record<ValueType, Local[]> = { [I32]: [], [I64]: [], [0x7b]: [] };
+  private readonly used: Record<ValueType, number> = { [I32]: 0, [I64]: 0, [0x7b]: 0 };
+
+  constructor(readonly context: Context) {}
+
+  temporary(type: ValueType): Local {
+    const n = this.used[type]++;
+    const local = this.temporaries[type][n] ?? this.context.code.local(type);
+    this.temporaries[type][n] = local;
+    return local;
+  }
+
+  /** The code of one handler; it ends in a branch. */
+  emit(shape: Shape): void {
+    const { code, locals, labels } = this.context;
+    this.used[I32] = this.used[I64] = this.used[0x7b] = 0;
+    let ending: "next" | "jump" | "indirect" = "next";
+    let written = false;
+    const { effects } = shape;
+    for (let n = 0; n < effects.length; n++) {
+      const effect = effects[n]!;
+      if (effect.op === "write" && !written) {
+        written = true;
+        for (const later of effects.slice(n + 1)) for (const arg of later.args) this.readRegisters(arg);
+      }
+      if (effect.op === "load" && this.loadPair(effect, effects[n + 1])) n++;
+      else if (effect.op === "branch") {
+        this.jumpTarget(effect.args[0]!);
+        ending = "jump";
+      } else if (effect.op === "branchTo") {
+        this.branchTo(effect.args[0]!);
+        ending = "indirect";
+      } else this.effect(effect);
+    }
+    if (ending === "next") code.get(locals.record).i32(RECORD).op(0x6a).set(locals.record).branch(labels.next);
+    else code.branch(labels[ending]);
+  }
+
+  /** Reads now what a write might change. */
+  private readRegisters(node: Node): void {
+    if (node.local >= 0) return;
+    if (node.op === "read") {
+      this.compute(node);
+      node.local = this.temporary(node.type);
+      this.context.code.set(node.local);
+      return;
+    }
+    for (const arg of node.args) this.readRegisters(arg);
+  }
+
+  private effect({ op, args, extra, target }: Effect): void {
+    const { code, locals } = this.context;
+    const bits = extra as Bits;
+    switch (op) {
+      case "write":
+        this.cellAddress(target!);
+        this.value64(args[0]!);
+        code.memory(0x37, 3);
+        return;
+      case "load":
+        this.load(args[0]!);
+        return;
+      case "store":
+        this.store(args[0]!, args[1]!, String(extra));
+        return;
+      case "storePair": {
+        const bytes = extra as 4 | 8;
+        const at = this.located("writes", args[0]!, 2 * bytes, bytes);
+        code.get(at);
+        this.value(args[1]!);
+        code.memory(stores[bytes], 0).get(at);
+        this.value(args[2]!);
+        code.memory(stores[bytes], 0, bytes);
+        return;
+      }
+      case "checkSp":
+        code.get(locals.base).memory(0x28, 2, SP).i32(15).op(0x71).branchIf(this.context.labels.step);
+        return;
+      case "fence":
+        code
+          .get(locals.base)
+          .i32(0)
+          .memory([0xfe, 0x33], 2, cells.fence * 8)
+          .op(0x1a);
+        return;
+      case "addFlags":
+      case "subFlags":
+        this.lazyFlags(flagsKind(op === "addFlags" ? "add" : "sub", bits), args[0]!, args[1]!);
+        return;
+      case "logicFlags":
+        this.lazyFlags(flagsKind("logic", bits), args[0]!, null);
+        return;
+      case "addCarryFlags":
+      case "subCarryFlags":
+        this.carryFlags(op === "subCarryFlags", bits, args);
+        return;
+      case "addFlagsIf":
+      case "subFlagsIf":
+        this.value(args[0]!);
+        code.if();
+        this.lazyFlags(flagsKind(op === "addFlagsIf" ? "add" : "sub", bits), args[1]!, args[2]!);
+        code.else();
+        setNzcv(this.context, () => {
+          this.value(args[3]!);
+          code.i32(16).op(0x74);
+        });
+        code.end();
+        return;
+      case "setNzcv":
+        setNzcv(this.context, () => this.value(args[0]!));
+        return;
+      case "branchOn":
+      case "branchIf": {
+        const distance = op === "branchOn" ? args[0]! : args[1]!;
+        if (op === "branchOn") holds(this.context, Number(extra));
+        else this.value(args[0]!);
+        code.if();
+        this.jumpTarget(distance);
+        code.branch(this.context.labels.jump).end();
+        return;
+      }
+      default:
+        throw new Error(`no code for the effect ${op}`);
+    }
+  }
+
+  private jumpTarget(distance: Node): void {
+    const { code, locals } = this.context;
+    code.get(locals.record);
+    this.value(distance);
+    code.op(0x6a).set(locals.target);
+  }
+
+  /** An address with a tag, or with none of both halves, is the evaluator's. */
+  private branchTo(target: Node): void {
+    const { code, locals, labels } = this.context;
+    this.value(target);
+    code.tee(locals.pc).get(locals.pc).i64(8).op(0x86).i64(8).op(0x87, 0x52).branchIf(labels.step);
+  }
+
+  private lazyFlags(kind: number, a: Node, b: Node | null): void {
+    const { code, locals } = this.context;
+    this.value64(a);
+    code.set(locals.flagsA);
+    if (b === null) code.i64(0);
+    else this.value64(b);
+    code.set(locals.flagsB).i32(kind).set(locals.flagsKind);
+  }
+
+  private carryFlags(sub: boolean, bits: Bits, args: readonly Node[]): void {
+    const { code, helpers } = this.context;
+    setNzcv(this.context, () => {
+      for (const [n, arg] of args.entries()) {
+        this.value64(arg);
+        if (n === 1 && sub) code.i64(-1).op(0x85);
+        if (bits === 32) code.i64(32).op(0x86);
+      }
+      code.call(helpers.carryFlags);
+    });
+  }
+
+  /** Where a cell is. */
+  private cellAddress(node: Node): void {
+    const { code, locals } = this.context;
+    code
+      .get(locals.base)
+      .get(locals.record)
+      .memory(0x2f, 1, node.operand as number)
+      .op(0x6a);
+  }
+
+  /** A value of 32 bits zero-extended to 64, or one of 64, on the stack. */
+  private value64(node: Node): void {
+    this.value(node);
+    if (node.type === I32) this.context.code.op(0xad);
+  }
+
+  /** On the stack; what is used again is kept. */
+  value(node: Node): void {
+    const { code } = this.context;
+    if (node.local >= 0) {
+      code.get(node.local);
+      return;
+    }
+    this.compute(node);
+    if (node.uses < 2 || node.op === "const" || node.op === "amount") return;
+    node.local = this.temporary(node.type);
+    code.tee(node.local);
+  }
+
+  private address(node: Node): Local {
+    if (node.local >= 0) return node.local;
+    const local = this.temporary(I64);
+    this.compute(node);
+    this.context.code.set(local);
+    node.local = local;
+    return local;
+  }
+
+  located(table: Table, address: Node, bytes: number, element = bytes): Local {
+    const at = this.temporary(I32);
+    locate(this.context, table, this.address(address), at, bytes, element);
+    return at;
+  }
+
+  private load(node: Node): void {
+    const { code } = this.context;
+    const { bytes, user, ordered } = accessOf(String(node.extra));
+    const at = this.located(user ? "userReads" : "reads", node.args[0]!, bytes);
+    code.get(at);
+    if (ordered) {
+      this.mustAlign(at, bytes);
+      code.memory([0xfe, atomicLoads[bytes]], Math.log2(bytes));
+    } else code.memory(loads[bytes][0], 0);
+    node.local = this.temporary(I64);
+    code.set(node.local);
+  }
+
+  private store(address: Node, value: Node, way: string): void {
+    const { code } = this.context;
+    const { bytes, user, ordered } = accessOf(way);
+    const at = this.located(user ? "userWrites" : "writes", address, bytes);
+    if (ordered) this.mustAlign(at, bytes);
+    code.get(at);
+    this.value(value);
+    if (ordered) code.memory([0xfe, atomicStores[bytes]], Math.log2(bytes));
+    else code.memory(stores[bytes], 0);
+  }
+
+  private mustAlign(at: Local, bytes: number): void {
+    if (bytes > 1)
+      this.context.code
+        .get(at)
+        .i32(bytes - 1)
+        .op(0x71)
+        .branchIf(this.context.labels.step);
+  }
+
+  /** Two loads side by side are looked up as one. */
+  private loadPair(first: Effect, second: Effect | undefined): boolean {
+    const a = first.args[0]!;
+    const b = second?.args[0];
+    if (second?.op !== "load" || b === undefined || a.op !== "loaded" || b.extra !== a.extra) return false;
+    const { bytes, user, ordered } = accessOf(String(a.extra));
+    const next = b.args[0]!;
+    const beside =
+      next.op === "add" &&
+      next.args[0] === a.args[0] &&
+      next.args[1]!.operand === "code" &&
+      next.args[1]!.value === BigInt(bytes);
+    if (!beside || user || ordered) return false;
+    const { code } = this.context;
+    const at = this.located("reads", a.args[0]!, 2 * bytes, bytes);
+    for (const [n, node] of [a, b].entries()) {
+      node.local = this.temporary(I64);
+      code
+        .get(at)
+        .memory(loads[bytes][0], 0, n * bytes)
+        .set(node.local);
+    }
+    return true;
+  }
+
+  private compute(node: Node): void {
+    const { code, locals, helpers } = this.context;
+    const { op, type, args } = node;
+    const wide = type === I64 ? 1 : 0;
+    const opcode = binary[op]?.[wide];
+    if (opcode !== undefined) {
+      this.value(args[0]!);
+      if (args.length === 2) this.operandOf(args[1]!, type);
+      code.op(opcode);
+      return;
+    }
+    switch (op) {
+      case "const":
+        this.constant(node);
+        return;
+      case "amount":
+        this.operandOf(node, I32);
+        return;
+      case "read":
+        this.cellAddress(args[0]!);
+        code.memory(wide === 1 ? 0x29 : 0x28, 2 + wide);
+        return;
+      case "pc":
+        // The record's place in its page, times 4 by 16.
+        code.get(locals.page).get(locals.record).i32(0x3fff).op(0x71).i32(2).op(0x76, 0xad, 0x7c);
+        if (node.extra === 4) code.i64(4).op(0x7c);
+        return;
+      case "not":
+        this.value(args[0]!);
+        if (wide === 1) code.i64(-1).op(0x85);
+        else code.i32(-1).op(0x73);
+        return;
+      case "wrap":
+        this.value(args[0]!);
+        code.op(0xa7);
+        return;
+      case "widen":
+        this.value64(args[0]!);
+        return;
+      case "extendS":
+        this.value(args[0]!);
+        code.op({ 8: 0xc2, 16: 0xc3, 32: 0xc4 }[node.extra as 8 | 16 | 32]);
+        return;
+      case "extendU":
+        this.value(args[0]!);
+        if (node.extra === 32) code.op(0xa7, 0xad);
+        else code.i64(node.extra === 8 ? 0xff : 0xffff).op(0x83);
+        return;
+      case "isZero":
+        this.value(args[0]!);
+        code.op(args[0]!.type === I64 ? 0x50 : 0x45);
+        return;
+      case "bit":
+        this.value(args[0]!);
+        this.operandOf(args[1]!, args[0]!.type);
+        if (args[0]!.type === I64) code.op(0x88, 0xa7);
+        else code.op(0x76);
+        code.i32(1).op(0x71);
+        return;
+      case "select":
+        this.value(args[1]!);
+        this.value(args[2]!);
+        this.value(args[0]!);
+        code.op(0x1b);
+        return;
+      case "condition":
+        this.operandOf(args[0]!, I32);
+        nzcv(this.context);
+        code.i32(28).op(0x76, 0x76).i32(1).op(0x71);
+        return;
+      case "nzcv":
+        nzcv(this.context);
+        return;
+      case "carry":
+        nzcv(this.context);
+        code.i32(29).op(0x76).i32(1).op(0x71);
+        if (wide === 1) code.op(0xad);
+        return;
+      case "udiv":
+      case "sdiv":
+        this.divide(op, node, wide);
+        return;
+      case "cls":
+        this.value(args[0]!);
+        if (wide === 1) {
+          const v = this.temporary(I64);
+          code.tee(v).get(v).i64(1).op(0x87, 0x85, 0x79).i64(1).op(0x7d);
+        } else {
+          const v = this.temporary(I32);
+          code.tee(v).get(v).i32(1).op(0x75, 0x73, 0x67).i32(1).op(0x6b);
+        }
+        return;
+      case "rbit":
+        this.value64(args[0]!);
+        code.call(helpers.rbit);
+        if (wide === 0) code.i64(32).op(0x88, 0xa7);
+        return;
+      case "rev":
+        this.value64(args[0]!);
+        code.i32(node.extra as number).call(helpers.rev);
+        if (wide === 0) code.op(0xa7);
+        return;
+      case "umulh":
+      case "smulh":
+        this.value(args[0]!);
+        this.value(args[1]!);
+        code.call(helpers[op]);
+        return;
+      default:
+        throw new Error(`no code for ${op}`);
+    }
+  }
+
+  /** An amount of the record at the width of what it is used with; any other value as it is. */
+  private operandOf(node: Node, type: ValueType): void {
+    const { code, locals } = this.context;
+    if (node.op !== "amount") this.value(node);
+    else code.get(locals.record).memory(type === I64 ? 0x33 : 0x2f, 1, node.operand as number);
+  }
+
+  private constant(node: Node): void {
+    const { code, locals } = this.context;
+    const wide = node.type === I64;
+    if (node.operand === "code") {
+      if (wide) code.i64(node.value);
+      else code.i32(Number(BigInt.asIntN(32, node.value)));
+      return;
+    }
+    code.get(locals.record).memory(wide ? 0x29 : 0x28, wide ? 3 : 2, WIDE);
+    if (node.operand !== "notWide") return;
+    if (wide) code.i64(-1).op(0x85);
+    else code.i32(-1).op(0x73);
+  }
+
+  /** By zero: zero. The most negative by -1: itself, which negation gives, too. */
+  private divide(op: "udiv" | "sdiv", { type, args }: Node, wide: number): void {
+    const { code } = this.context;
+    const b = this.temporary(type);
+    const zero = () => (wide === 1 ? code.i64(0) : code.i32(0));
+    this.value(args[1]!);
+    code
+      .tee(b)
+      .op(wide === 1 ? 0x50 : 0x45)
+      .if(type);
+    zero();
+    code.else();
+    if (op === "sdiv") {
+      code.get(b);
+      if (wide === 1) code.i64(-1).op(0x51);
+      else code.i32(-1).op(0x46);
+      code.if(type);
+      zero();
+      this.again(args[0]!);
+      code.op(wide === 1 ? 0x7d : 0x6b).else();
+    }
+    this.again(args[0]!);
+    code.get(b).op(op === "udiv" ? (wide === 1 ? 0x80 : 0x6e) : wide === 1 ? 0x7f : 0x6d);
+    if (op === "sdiv") code.end();
+    code.end();
+  }
+
+  /** A value inside an arm: it must not be kept, since the other arm does not compute it. */
+  private again(node: Node): void {
+    if (node.local >= 0) this.context.code.get(node.local);
+    else this.compute(node);
+  }
+}
+
+function accessOf(way: string): { bytes: AccessBytes; user: boolean; ordered: boolean } {
+  return { bytes: Number.parseInt(way, 10) as AccessBytes, user: way.includes("u"), ordered: way.includes("o") };
+}

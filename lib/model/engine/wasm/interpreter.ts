@@ -1,0 +1,211 @@
+// The interpreter: what the evaluator does, by generated code. The evaluator is inside: it does what has no handler, one
+// instruction at a time, and whole runs in which every instruction must be looked at.
+
+import type { GuestDebug } from "../../cpu/guest-debug.js";
+import { Attention, type CpuState, Pstate } from "../../cpu/state.js";
+import { Evaluator } from "../evaluator.js";
+import { TABLES_BYTES } from "../memory.js";
+import { PAGE_CACHE_BYTES } from "../page-cache.js";
+import type { Bus, Environment, Stop } from "../stop.js";
+import { type Allocate, CodeCache } from "./code-cache.js";
+import { library } from "./library.js";
+import { type Exports, type Imports, LONGEST_RUN } from "./module.js";
+import { Block } from "./record.js";
+
+/** Where generated code cannot go, the evaluator goes so far before anybody looks again. */
+const STRIDE = 1000;
+/** `left` counts in records of 16 bytes, with a sign. */
+const MOST_AT_ONCE = 1 << 26;
+const BLOCK_BYTES = Block.words * 4;
+
+export class Interpreter {
+  readonly evaluator: Evaluator;
+  private code: CodeCache | null = null;
+  private block!: Int32Array;
+  private tables = 0;
+  private enter!: () => void;
+  private stop: Stop | null = null;
+  /** Instructions that were left when they were last counted. */
+  private counted = 0;
+
+  constructor(
+    private readonly state: CpuState,
+    bus: Bus,
+    private readonly environment: Environment,
+    private readonly allocate: Allocate,
+  ) {
+    this.evaluator = new Evaluator(state, bus, environment);
+  }
+
+  get debug(): GuestDebug {
+    return this.evaluator.debug;
+  }
+  set debug(debug: GuestDebug) {
+    this.evaluator.debug = debug;
+  }
+
+  get executed(): number {
+    return this.evaluator.executed;
+  }
+
+  idRegistersChanged(): void {
+    this.evaluator.idRegistersChanged();
+    this.code?.clear();
+  }
+
+  /** Runs at most `budget` instructions. */
+  run(budget: number): Stop {
+    const { evaluator } = this;
+    if (this.code === null && !this.prepare()) return evaluator.run(budget);
+    evaluator.begin();
+    if (this.isWatched()) return evaluator.run(budget);
+    this.newEpoch();
+    this.stop = null;
+    for (let left = budget; left > 0; ) {
+      const before = evaluator.executed;
+      const stop = this.part(left);
+      if (stop !== null) return stop;
+      left -= evaluator.executed - before;
+      if (evaluator.ends.paused) {
+        evaluator.begin();
+        if (this.isWatched()) return evaluator.run(left);
+      }
+    }
+    return { kind: "budget" };
+  }
+
+  /** A part of a run; null: it goes on. */
+  private part(left: number): Stop | null {
+    const { evaluator } = this;
+    if ((this.state.attention & this.urgent()) !== 0) {
+      const stop = evaluator.attend();
+      if (stop !== null) return stop;
+    }
+    if (left <= LONGEST_RUN || !this.mayEnter()) {
+      const stop = evaluator.proceed(Math.min(left, STRIDE));
+      return stop.kind === "budget" ? null : stop;
+    }
+    this.counted = Math.min(left, MOST_AT_ONCE);
+    this.block[Block.left] = this.counted;
+    this.refresh();
+    this.enter();
+    this.count();
+    return this.stop;
+  }
+
+  /** Every instruction must be looked at: for breakpoints, watchpoints, steps. */
+  private isWatched(): boolean {
+    const { ends } = this.evaluator;
+    return this.debug.singleStep || ends.own.step || ends.breaks || ends.watches;
+  }
+
+  private mayEnter(): boolean {
+    const { memory } = this.evaluator;
+    memory.modeChanged(this.state.mode);
+    return !memory.bigEndian && (this.state.mode & Pstate.IL) === 0;
+  }
+
+  /** The attention bits that are not masked. */
+  private urgent(): number {
+    const { mode } = this.state;
+    let bits: number = Attention.kick | Attention.flush;
+    if ((mode & Pstate.I) === 0) bits |= Attention.irq;
+    if ((mode & Pstate.F) === 0) bits |= Attention.fiq;
+    if ((mode & Pstate.A) === 0) bits |= Attention.serror;
+    return bits;
+  }
+
+  private newEpoch(): void {
+    this.block[Block.epoch]!++;
+  }
+
+  /** What generated code must know that a mode or a register may have changed. */
+  private refresh(): void {
+    const { block, evaluator } = this;
+    const { memory } = evaluator;
+    block[Block.reads] = memory.reads.words.byteOffset;
+    block[Block.writes] = memory.writes.words.byteOffset;
+    block[Block.fetches] = memory.fetches.words.byteOffset;
+    const uao = (this.state.mode & Pstate.UAO) !== 0;
+    block[Block.userReads] = (uao ? memory.reads : memory.user.reads).words.byteOffset;
+    block[Block.userWrites] = (uao ? memory.writes : memory.user.writes).words.byteOffset;
+    block[Block.attention] = this.urgent();
+    block[Block.fpTrapped] = evaluator.fpTrapped ? 1 : 0;
+  }
+
+  /** Adds what generated code executed. */
+  private count(): void {
+    const left = this.block[Block.left]!;
+    this.evaluator.ends.executed += this.counted - left;
+    this.counted = left;
+  }
+
+  /** By instruction: how often the evaluator had to do it. null: nobody counts. */
+  profile: Map<number, number> | null = null;
+
+  private step(): number {
+    const { evaluator } = this;
+    this.count();
+    if (this.profile !== null) this.countStep(this.profile);
+    const before = evaluator.ends.executed;
+    const stop = evaluator.proceed(1);
+    this.counted -= evaluator.ends.executed - before;
+    this.block[Block.left] = this.counted;
+    if (stop.kind !== "budget") {
+      this.stop = stop;
+      return 1;
+    }
+    if (evaluator.ends.paused || !this.mayEnter()) return 1;
+    this.refresh();
+    return 0;
+  }
+
+  private countStep(profile: Map<number, number>): void {
+    const { memory } = this.evaluator;
+    const { pc } = this.state;
+    const [lo, hi] = [Number(BigInt.asIntN(32, pc)), Number(BigInt.asIntN(32, pc >> 32n))];
+    const word = memory.fetches.has(lo, hi) ? memory.m32[memory.fetches.offset(lo) >>> 2]! >>> 0 : 0;
+    profile.set(word, (profile.get(word) ?? 0) + 1);
+  }
+
+  /** Room in the memory, and the module; false: there is none. */
+  private prepare(): boolean {
+    const { evaluator, state } = this;
+    const { memory } = evaluator;
+    const at = this.allocate(BLOCK_BYTES + TABLES_BYTES);
+    if (at === null) return false;
+    const { buffer } = state.memory;
+    this.block = new Int32Array(buffer, at, Block.words);
+    this.tables = at + BLOCK_BYTES;
+    memory.moveTables({ buffer, offset: this.tables });
+    const made = library();
+    const code = new CodeCache(memory, made, this.allocate, this.environment);
+    memory.code = code;
+    evaluator.instructionsChanged = () => this.newEpoch();
+    const imports: Imports = {
+      step: () => this.step(),
+      decode: (record) => code.decode(record >>> 0),
+      records: (entry) => this.records(entry >>> 0),
+    };
+    const instance = new WebAssembly.Instance(made.module, { env: { memory: state.memory, ...imports } });
+    const { run } = instance.exports as unknown as Exports;
+    const block = at;
+    this.enter = () => run(state.base, block);
+    this.code = code;
+    return true;
+  }
+
+  /** Of an entry of the table of fetches. */
+  private records(entry: number): number {
+    const { fetches } = this.evaluator.memory;
+    const i = (entry - fetches.words.byteOffset) >>> 2;
+    const { words } = fetches;
+    const page = (words[i + 2]! + words[i]!) >>> 0;
+    const at = this.code!.records(page, this.block[Block.epoch]!);
+    words[i + 3] = at;
+    return at;
+  }
+}
+
+/** What `allocate` is asked for at first. */
+export const FIRST_BYTES = BLOCK_BYTES + 9 * PAGE_CACHE_BYTES;

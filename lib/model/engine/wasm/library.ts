@@ -1,0 +1,56 @@
+// The shapes that have handlers, and from words to records of them. Made once for each thread.
+
+import { extract } from "../../a64/bits.js";
+import type { Insn } from "../../a64/insn.js";
+import type { Machine } from "../../a64/machine.js";
+import { decodeA64 } from "../../a64/table.js";
+import { interpreterModule } from "./module.js";
+import { Handler } from "./record.js";
+import { Recorder } from "./recorder.js";
+import { seeds } from "./seeds.js";
+import { type Shape, shapeOf, unsupported } from "./trace.js";
+
+const recorder = new Recorder();
+
+/** The shape of an instruction; null: none, the evaluator does it. */
+export function shapeOfRow(row: Insn, fields: Readonly<Record<string, number>>): Shape | null {
+  if (row.run === null) return null;
+  recorder.begin();
+  try {
+    row.run(recorder as unknown as Machine, fields);
+  } catch (reason) {
+    if (reason !== unsupported) throw reason;
+    return null;
+  }
+  return shapeOf(recorder.trace);
+}
+
+export function shapeOfWord(word: number): Shape | null {
+  const row = decodeA64(word >>> 0);
+  return row === undefined ? null : shapeOfRow(row, extract(row.encoding, word));
+}
+
+export interface Library {
+  readonly module: WebAssembly.Module;
+  /** Handlers by the keys of their shapes. */
+  readonly handlers: ReadonlyMap<string, number>;
+}
+
+let made: Library | undefined;
+
+export function library(): Library {
+  made ??= makeLibrary(seeds);
+  return made;
+}
+
+export function makeLibrary(words: Iterable<number>): Library {
+  const handlers = new Map<string, number>();
+  const shapes: Shape[] = [];
+  for (const word of words) {
+    const shape = shapeOfWord(word);
+    if (shape === null || handlers.has(shape.key)) continue;
+    handlers.set(shape.key, Handler.first + shapes.length);
+    shapes.push(shape);
+  }
+  return { module: new WebAssembly.Module(interpreterModule(shapes)), handlers };
+}

@@ -1,0 +1,309 @@
+// The interpreter's module: one function that runs records, made of the handlers of all shapes.
+//
+// It is left, with all state in memory, when few instructions are left, when something wants attention, or when the
+// evaluator, which does by `step` whatever has no handler, says so.
+
+import { cells, Pstate } from "../../cpu/state.js";
+import { Code, I32, I64, Module } from "./binary.js";
+import { carryFlagsHelper, NZCV, nzcv, nzcvHelper } from "./flags.js";
+import type { Context, Locals } from "./function.js";
+import { HandlerEmitter } from "./handlers.js";
+import { entryOf, placeHelper } from "./memory-access.js";
+import { Block, EPOCH, Handler, RECORD, RECORDS, RECORDS_END } from "./record.js";
+import type { Shape } from "./trace.js";
+
+/** What the module asks of JavaScript. */
+export interface Imports {
+  /** The evaluator does one instruction. 1: the run is over. */
+  step(): number;
+  /** Makes the record at this address, and some that follow it. */
+  decode(record: number): void;
+  /** The page of records of an entry of the table of fetches; 0: there can be none. */
+  records(entry: number): number;
+}
+
+export interface Exports {
+  /** `base`: the vCPU's state; `block`: see record.ts. */
+  run(base: number, block: number): void;
+}
+
+/** No straight run of instructions is longer: that many may be over before anybody counts. */
+export const LONGEST_RUN = RECORDS;
+
+const PC = cells.pc * 8;
+const MODE = cells.flags * 8;
+const SP = cells.stackPointer * 8;
+const MOST_PAGES = 65536;
+const PLACE = RECORDS_END - 1;
+
+/** The module for these shapes: shape n has handler `Handler.first + n`. */
+export function interpreterModule(shapes: readonly Shape[]): Uint8Array {
+  const module = new Module(MOST_PAGES);
+  const step = module.import("step", [], [I32]);
+  const decode = module.import("decode", [I32], []);
+  const records = module.import("records", [I32], [I32]);
+  const helpers = {
+    nzcv: module.function([I32, I64, I64, I32], [I32], null, nzcvHelper()),
+    carryFlags: module.function([I64, I64, I64], [I32], null, carryFlagsHelper()),
+    place: module.function([I32, I64, I64, I64], [I32], null, placeHelper()),
+    umulh: module.function([I64, I64], [I64], null, umulhHelper()),
+    smulh: 0,
+    rbit: module.function([I64], [I64], null, rbitHelper()),
+    rev: module.function([I64, I32], [I64], null, revHelper()),
+  };
+  helpers.smulh = module.function([I64, I64], [I64], null, smulhHelper(helpers.umulh));
+
+  const code = new Code(2);
+  const local = (type: typeof I32 | typeof I64) => code.local(type);
+  const locals: Locals = {
+    base: 0,
+    block: 1,
+    record: local(I32),
+    page: local(I64),
+    quota: local(I32),
+    target: local(I32),
+    pc: local(I64),
+    left: local(I32),
+    flagsKind: local(I32),
+    flagsA: local(I64),
+    flagsB: local(I64),
+    reads: local(I32),
+    writes: local(I32),
+  };
+  const entry = local(I32);
+  const found = local(I32);
+  const { base, block, record, page, quota, target, pc, left } = locals;
+
+  const enter = code.loop();
+  fromMemory(code, locals);
+  const look = code.loop();
+  const stepAtPc = code.block();
+
+  // Few instructions are left, or somebody wants something: out.
+  polled(code, locals, () => code.get(left));
+  code.if();
+  toMemory({ code, locals, labels: { next: 0, step: 0, jump: 0, indirect: 0 }, helpers });
+  code.return().end();
+
+  // By the table of fetches to the records.
+  code.get(pc);
+  entryOf(code);
+  code
+    .get(block)
+    .memory(0x28, 2, Block.fetches * 4)
+    .op(0x6a)
+    .tee(entry)
+    .memory(0x29, 3);
+  code.get(pc).i64(-4093).op(0x83, 0x52).branchIf(stepAtPc);
+  code.get(entry).memory(0x28, 2, 12).tee(found).op(0x45).if(I32);
+  code.i32(1).else();
+  code
+    .get(found)
+    .memory(0x28, 2, EPOCH)
+    .get(block)
+    .memory(0x28, 2, Block.epoch * 4)
+    .op(0x47)
+    .end();
+  code.if();
+  code.get(entry).call(records).tee(found).op(0x45).branchIf(stepAtPc);
+  code.end();
+  code.get(pc).i64(-4096).op(0x83).set(page);
+  code.get(found).get(pc).op(0xa7).i32(4095).op(0x71).i32(2).op(0x74, 0x6a).tee(record);
+  code.get(left).op(0x6a).set(quota);
+
+  const next = code.loop();
+  const stepHere = code.block();
+  const indirect = code.block();
+  const jump = code.block();
+  const labels = { next, step: stepHere, jump, indirect };
+  const context: Context = { code, locals, labels, helpers };
+
+  const places: number[] = [];
+  for (let n = Handler.first + shapes.length; n > 0; n--) places.unshift(code.block());
+  code.get(record).memory(0x2f, 1).branchTable(places);
+  code.end();
+  // decode
+  code.get(record).call(decode).branch(next);
+  code.end();
+  // step
+  code.branch(stepHere);
+  code.end();
+  // pageEnd: the counting goes on from the end of this page.
+  code.get(page).i64(4096).op(0x7c).set(pc);
+  code.get(quota).get(record).op(0x6b).set(left).branch(look);
+  const emitter = new HandlerEmitter(context);
+  for (const shape of shapes) {
+    code.end();
+    emitter.emit(shape);
+  }
+  code.end(); // jump: a branch whose target's record is known if it lies in this page
+
+  code.get(quota).get(target).op(0x6a).get(record).op(0x6b).i32(RECORD).op(0x6b).set(quota);
+  code.get(target).get(record).op(0x73).i32(~PLACE).op(0x71, 0x45).if();
+  code.get(target).set(record);
+  code.get(quota).get(target).op(0x6b).set(left);
+  polled(code, locals, () => code.get(left));
+  code.op(0x45).branchIf(next);
+  code.get(page).get(record).i32(PLACE).op(0x71).i32(2).op(0x76, 0xad, 0x7c).set(pc);
+  code.branch(look);
+  code.end();
+  code.get(quota).get(target).op(0x6b).set(left);
+  code.get(page);
+  code.get(target).get(record).op(0x6b).get(record).i32(PLACE).op(0x71, 0x6a).i32(2).op(0x75, 0xac, 0x7c).set(pc);
+  code.branch(look);
+  code.end(); // indirect: to any address
+
+  code.get(quota).get(record).op(0x6b).i32(RECORD).op(0x6b).set(left);
+  code.branch(look);
+  code.end(); // step: at the record
+
+  code.get(page).get(record).i32(PLACE).op(0x71).i32(2).op(0x76, 0xad, 0x7c).set(pc);
+  code.get(quota).get(record).op(0x6b).set(left);
+  code.end(); // next
+  code.end(); // step: at the address
+
+  toMemory(context);
+  code.call(step).op(0x45).branchIf(enter);
+  code.return();
+  code.end().end();
+  module.function([I32, I32], [], "run", code);
+  void base;
+  return module.bytes();
+}
+
+/** Whether few instructions are left, or something wants attention. */
+function polled(code: Code, { base, block }: Locals, left: () => void): void {
+  left();
+  code.i32(LONGEST_RUN * RECORD).op(0x4c);
+  code.get(base).memory(0x28, 2, cells.attention * 8);
+  code
+    .get(block)
+    .memory(0x28, 2, Block.attention * 4)
+    .op(0x71);
+  code.op(0x72);
+}
+
+/** What the state has in memory, into the locals. */
+function fromMemory(code: Code, locals: Locals): void {
+  const { base, block, pc, left, flagsKind, reads, writes } = locals;
+  code.get(base).memory(0x29, 3, PC).set(pc);
+  code.get(base);
+  stackPointerCell(code, locals);
+  code.memory(0x29, 3).memory(0x37, 3, SP);
+  code.i32(0).set(flagsKind);
+  code
+    .get(block)
+    .memory(0x28, 2, Block.left * 4)
+    .i32(4)
+    .op(0x74)
+    .set(left);
+  code
+    .get(block)
+    .memory(0x28, 2, Block.reads * 4)
+    .set(reads);
+  code
+    .get(block)
+    .memory(0x28, 2, Block.writes * 4)
+    .set(writes);
+}
+
+/** And back. */
+function toMemory(context: Context): void {
+  const { code, locals } = context;
+  const { base, block, pc, left, flagsKind } = locals;
+  code.get(base).get(pc).memory(0x37, 3, PC);
+  stackPointerCell(code, locals);
+  code.get(base).memory(0x29, 3, SP).memory(0x37, 3);
+  code.get(flagsKind).if();
+  code.get(base);
+  nzcv(context);
+  code.memory(0x36, 2, NZCV).end();
+  code
+    .get(block)
+    .get(left)
+    .i32(4)
+    .op(0x75)
+    .memory(0x36, 2, Block.left * 4);
+}
+
+/** Where the stack pointer that PSTATE selects is kept. */
+function stackPointerCell(code: Code, { base }: Locals): void {
+  code.get(base);
+  code.i32(cells.spEl1 * 8).i32(cells.spEl0 * 8);
+  code
+    .get(base)
+    .memory(0x28, 2, MODE)
+    .i32(Pstate.EL | Pstate.SP)
+    .op(0x71)
+    .i32(5)
+    .op(0x46, 0x1b);
+  code.op(0x6a);
+}
+
+/** umulh(a, b): by four products of halves. */
+function umulhHelper(): Code {
+  const code = new Code(2);
+  const [a, b] = [0, 1];
+  const middle = code.local(I64);
+  const low = (n: number) => code.get(n).op(0xa7, 0xad);
+  const high = (n: number) => code.get(n).i64(32).op(0x88);
+  // What the lower product carries into the first mixed one, and its carry into the second.
+  high(a);
+  low(b);
+  code.op(0x7e);
+  low(a);
+  low(b);
+  code.op(0x7e).i64(32).op(0x88, 0x7c).set(middle);
+  high(a);
+  high(b);
+  code.op(0x7e);
+  high(middle);
+  code.op(0x7c);
+  low(a);
+  high(b);
+  code.op(0x7e);
+  low(middle);
+  code.op(0x7c).i64(32).op(0x88, 0x7c);
+  return code;
+}
+
+/** smulh(a, b): umulh, less each factor where the other is negative. */
+function smulhHelper(umulh: number): Code {
+  const code = new Code(2);
+  const [a, b] = [0, 1];
+  code.get(a).get(b).call(umulh);
+  code.get(a).i64(63).op(0x87).get(b).op(0x83, 0x7d);
+  code.get(b).i64(63).op(0x87).get(a).op(0x83, 0x7d);
+  return code;
+}
+
+/** Exchanges neighbours of `bits` bits in `v`. */
+function swapNeighbours(code: Code, v: number, bits: number, mask: bigint): void {
+  code.get(v).i64(bits).op(0x88).i64(mask).op(0x83);
+  code.get(v).i64(mask).op(0x83).i64(bits).op(0x86, 0x84).set(v);
+}
+
+function rbitHelper(): Code {
+  const code = new Code(1);
+  swapNeighbours(code, 0, 1, 0x5555_5555_5555_5555n);
+  swapNeighbours(code, 0, 2, 0x3333_3333_3333_3333n);
+  swapNeighbours(code, 0, 4, 0x0f0f_0f0f_0f0f_0f0fn);
+  swapNeighbours(code, 0, 8, 0x00ff_00ff_00ff_00ffn);
+  swapNeighbours(code, 0, 16, 0x0000_ffff_0000_ffffn);
+  code.get(0).i64(32).op(0x89);
+  return code;
+}
+
+/** rev(value, bytes): reverses the bytes in each group. */
+function revHelper(): Code {
+  const code = new Code(2);
+  const [v, bytes] = [0, 1];
+  swapNeighbours(code, v, 8, 0x00ff_00ff_00ff_00ffn);
+  code.get(bytes).i32(2).op(0x46).if();
+  code.get(v).return().end();
+  swapNeighbours(code, v, 16, 0x0000_ffff_0000_ffffn);
+  code.get(bytes).i32(4).op(0x46).if();
+  code.get(v).return().end();
+  code.get(v).i64(32).op(0x89);
+  return code;
+}

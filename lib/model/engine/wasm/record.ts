@@ -1,0 +1,47 @@
+// Predecoded instructions. A page of code has 1024 records of 16 bytes, then one that leads to the next page, then what
+// the page is made of. Pages of records are aligned to their size, so a record tells its instruction's place in the page.
+
+export const RECORD = 16;
+/** Offsets in a record: 16 bits of handler number, 16-bit operands from 2, the wide operand. */
+export const WIDE = 8;
+export const RECORDS = 1024;
+/** Bytes of a page of records, and of its records. */
+export const RECORD_PAGE = 0x8000;
+export const RECORDS_END = RECORDS * RECORD;
+
+/** Behind the records: the epoch in which the page was last compared with memory, and the page of memory. */
+export const EPOCH = RECORDS_END + 16;
+export const HOST = EPOCH + 4;
+/** The instructions that the records were made of. */
+export const WORDS = RECORDS_END + 0x1000;
+
+/** Handlers that no shape has. */
+export const Handler = {
+  /** The record is not made yet. */
+  decode: 0,
+  /** The evaluator does it. */
+  step: 1,
+  /** The next page. */
+  pageEnd: 2,
+  first: 3,
+} as const;
+
+/** What the interpreter and JavaScript tell each other: offsets in 32-bit words from the block's begin. */
+export const Block = {
+  /** Instructions that may still be executed. */
+  left: 0,
+  /** Where the tables of translations are: of this mode, and of unprivileged accesses. */
+  reads: 1,
+  writes: 2,
+  fetches: 3,
+  userReads: 4,
+  userWrites: 5,
+  epoch: 6,
+  /** The bits of the attention word that matter. */
+  attention: 7,
+  /** 1: SIMD and floating point are trapped. */
+  fpTrapped: 8,
+  /** Who made what is in the tables: see interpreter.ts. */
+  owner: 9,
+  words: 16,
+} as const;
