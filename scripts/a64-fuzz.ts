@@ -1,8 +1,9 @@
-// Fuzzes the evaluator against QEMU for as long as one likes:
-//   node dist/scripts/a64-fuzz.js [--seed N] [--count INSTRUCTIONS]      in user mode
+// Fuzzes an engine against QEMU for as long as one likes:
+//   node dist/scripts/a64-fuzz.js [--seed N] [--count INSTRUCTIONS] [--engine interpreter]      in user mode
 //   node dist/scripts/a64-fuzz.js --system [--seed N] [--count CASES]    in system mode
 
 import { parseArgs } from "node:util";
+import { engineName } from "../test/a64/engines.js";
 import { fuzz } from "../test/a64/qemu/fuzz.js";
 import { systemFuzz } from "../test/a64/qemu/system-fuzz.js";
 import { whyNoSystemJudge } from "../test/a64/qemu/system-judge.js";
@@ -12,6 +13,7 @@ const { values } = parseArgs({
   options: {
     seed: { type: "string", default: "1" },
     count: { type: "string", default: "100000" },
+    engine: { type: "string", default: "evaluator" },
     system: { type: "boolean", default: false },
   },
 });
@@ -27,7 +29,7 @@ console.log(`${mismatches.length} mismatches`);
 process.exitCode = mismatches.length > 0 ? 1 : 0;
 
 function user(): readonly string[] {
-  const { instructions, met, mismatches } = fuzz(seed, count);
+  const { instructions, met, mismatches } = fuzz(seed, count, engineName(values.engine));
   const unmet = [...met].filter(([, times]) => times === 0).map(([row]) => row.name);
   if (unmet.length > 0) console.log(`never met: ${unmet.join(", ")}`);
   console.log(`${instructions} instructions ${rate(instructions)}`);

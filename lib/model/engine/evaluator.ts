@@ -84,6 +84,8 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean, Cell>
   readonly ends: Endings;
   /** The instruction has written PSTATE.BTYPE itself. */
   private setsBtype = false;
+  /** How many system registers the guest has written. */
+  registersWritten = 0;
   /** Called for IC: memory that instructions were decoded from may have changed. */
   instructionsChanged: (() => void) | undefined;
 
@@ -510,6 +512,7 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean, Cell>
   writeSystem(id: number, value: Cell, rt: number): void {
     this.accessed(id, "write");
     this.value(this.registers.write(id, this.state.quads[value >> 1]!, rt));
+    this.registersWritten++;
     this.memory.controlChanged();
     if (debugRegisters.has(id)) this.ends.pause();
   }

@@ -4,6 +4,7 @@ import { extract } from "../../../lib/model/a64/bits.js";
 import { vectorFeatures } from "../../../lib/model/a64/features.js";
 import type { Insn } from "../../../lib/model/a64/insn.js";
 import { decodeA64 } from "../../../lib/model/a64/table.js";
+import type { EngineName } from "../engines.js";
 import { agree, type Case, differences } from "./case.js";
 import { block, hole, landing, single, userRows } from "./generate.js";
 import { OurUser } from "./ours.js";
@@ -26,8 +27,8 @@ const MOST_REPORTS = 10;
  * Judges at least `count` instructions, as they are executed: most in blocks, every row in turn alone, and words that
  * are no instruction.
  */
-export function fuzz(seed: number, count: number): Fuzzed {
-  const ours = new OurUser();
+export function fuzz(seed: number, count: number, engine: EngineName = "evaluator"): Fuzzed {
+  const ours = new OurUser(engine);
   const met = new Map<Insn, number>(userRows.map((row) => [row, 0]));
   const mismatches: string[] = [];
   let instructions = 0;

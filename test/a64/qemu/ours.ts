@@ -1,14 +1,17 @@
-// The evaluator, set up as the user-mode judge is: EL0 under an operating system, two pages of data and one of code.
+// An engine, set up as the user-mode judge is: EL0 under an operating system, two pages of data and one of code.
 
 import type { Feature } from "../../../lib/model/a64/features.js";
 import { CpuState, cells } from "../../../lib/model/cpu/state.js";
-import { Evaluator } from "../../../lib/model/engine/evaluator.js";
+import { type EngineName, makeEngine, roomIn } from "../engines.js";
 import { type Case, CODE, DATA, DATA_BYTES, type Ending, MOST_WORDS, type Result } from "./case.js";
 import { splitMix } from "./random.js";
 
 const DATA_AT = 0x1_0000;
 const CODE_AT = 0x1_4000;
 const TABLES_AT = 0x1_5000;
+const END = 0x2_0000;
+/** More than the interpreter leaves to the evaluator. */
+const BUDGET = 10_000;
 const BRK = 0xd420_0000;
 const TABLES = 0x6000_0000n;
 /** Exceptions to EL1 fetch from here, which stage 1 maps to where nothing is: that ends the run. */
@@ -66,14 +69,14 @@ export const judged: ReadonlySet<Feature> = new Set<Feature>([
 ]);
 
 export class OurUser {
-  readonly evaluator: Evaluator;
+  readonly engine: ReturnType<typeof makeEngine>;
   private readonly state: CpuState;
   private readonly data: BigUint64Array;
   private readonly original: BigUint64Array;
   private readonly code: Int32Array;
 
-  constructor() {
-    const memory = new WebAssembly.Memory({ initial: 2, maximum: 2, shared: true });
+  constructor(engine: EngineName = "evaluator") {
+    const memory = new WebAssembly.Memory({ initial: 64, maximum: 64, shared: true });
     this.state = new CpuState(memory, 0);
     this.data = new BigUint64Array(memory.buffer, DATA_AT, DATA_BYTES / 8);
     this.code = new Int32Array(memory.buffer, CODE_AT, 1024);
@@ -86,7 +89,8 @@ export class OurUser {
     this.original = this.data.slice();
     this.code.fill(BRK);
     fillTables(new BigUint64Array(memory.buffer, TABLES_AT, 4 * 512));
-    this.evaluator = new Evaluator(
+    this.engine = makeEngine(
+      engine,
       this.state,
       {
         generation: 0,
@@ -102,6 +106,7 @@ export class OurUser {
         promises: (feature) => judged.has(feature),
         has: (condition) => ["PAN", "UAO", "DIT", "SSBS", "RAS", "LOR"].includes(condition),
       },
+      roomIn(memory, END),
     );
   }
 
@@ -167,7 +172,7 @@ export class OurUser {
   private untilAFault(): Ending {
     const { state } = this;
     for (;;) {
-      const stop = this.evaluator.run(100);
+      const stop = this.engine.run(BUDGET);
       if (stop.kind !== "el2") throw new Error(`a case stopped with ${JSON.stringify(stop)}`);
       const ec = stop.esr >>> 26;
       // WFI and WFE: in user mode nothing waits.

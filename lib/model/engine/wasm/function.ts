@@ -21,6 +21,10 @@ export interface Locals {
   readonly flagsKind: Local;
   readonly flagsA: Local;
   readonly flagsB: Local;
+  /** PSTATE.BTYPE after a branch to a register that is under way. */
+  readonly btype: Local;
+  /** 1: this page is guarded. */
+  readonly guarded: Local;
   /** Tables of translations for reads and writes. */
   readonly reads: Local;
   readonly writes: Local;

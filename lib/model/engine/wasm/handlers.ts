@@ -1,11 +1,12 @@
 // From a shape to the code of its handler.
 
+import type { BranchKind } from "../../a64/machine.js";
 import { cells } from "../../cpu/state.js";
 import { I32, I64, type Local, type ValueType } from "./binary.js";
 import { flagsKind, holds, nzcv, setNzcv } from "./flags.js";
 import type { Context } from "./function.js";
 import { locate, type Table } from "./memory-access.js";
-import { RECORD, WIDE } from "./record.js";
+import { Block, RECORD, WIDE } from "./record.js";
 import type { Effect, Node, Shape } from "./trace.js";
 
 type Bits = 32 | 64;
@@ -65,7 +66,7 @@ export class HandlerEmitter {
         this.jumpTarget(effect.args[0]!);
         ending = "jump";
       } else if (effect.op === "branchTo") {
-        this.branchTo(effect.args[0]!);
+        this.branchTo(effect.args[0]!, effect.extra as BranchKind);
         ending = "indirect";
       } else this.effect(effect);
     }
@@ -112,6 +113,12 @@ export class HandlerEmitter {
       }
       case "checkSp":
         code.get(locals.base).memory(0x28, 2, SP).i32(15).op(0x71).branchIf(this.context.labels.step);
+        return;
+      case "signsPointers":
+        code
+          .get(locals.block)
+          .memory(0x28, 2, Block.signsPointers * 4)
+          .branchIf(this.context.labels.step);
         return;
       case "fence":
         code
@@ -169,10 +176,21 @@ export class HandlerEmitter {
   }
 
   /** An address with a tag, or with none of both halves, is the evaluator's. */
-  private branchTo(target: Node): void {
+  private branchTo(target: Node, kind: BranchKind): void {
     const { code, locals, labels } = this.context;
     this.value(target);
     code.tee(locals.pc).get(locals.pc).i64(8).op(0x86).i64(8).op(0x87, 0x52).branchIf(labels.step);
+    const type = (of: "call" | "jump" | "veneer" | "guardedJump") =>
+      code.get(locals.block).memory(0x28, 2, Block[of] * 4);
+    if (kind === "return") code.i32(0);
+    else if (kind === "jump") {
+      code.get(locals.guarded).if(I32);
+      type("guardedJump");
+      code.else();
+      type("jump");
+      code.end();
+    } else type(kind);
+    code.set(locals.btype);
   }
 
   private lazyFlags(kind: number, a: Node, b: Node | null): void {

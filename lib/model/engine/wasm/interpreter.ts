@@ -1,11 +1,12 @@
 // The interpreter: what the evaluator does, by generated code. The evaluator is inside: it does what has no handler, one
 // instruction at a time, and whole runs in which every instruction must be looked at.
 
+import { Btype } from "../../cpu/branch-target.js";
 import type { GuestDebug } from "../../cpu/guest-debug.js";
 import { Attention, type CpuState, Pstate } from "../../cpu/state.js";
 import { Evaluator } from "../evaluator.js";
 import { TABLES_BYTES } from "../memory.js";
-import { PAGE_CACHE_BYTES } from "../page-cache.js";
+import { GUARDED, PAGE_CACHE_BYTES } from "../page-cache.js";
 import type { Bus, Environment, Stop } from "../stop.js";
 import { type Allocate, CodeCache } from "./code-cache.js";
 import { library } from "./library.js";
@@ -16,6 +17,8 @@ import { Block } from "./record.js";
 const STRIDE = 1000;
 /** `left` counts in records of 16 bytes, with a sign. */
 const MOST_AT_ONCE = 1 << 26;
+/** SCTLR_EL1.EnIA, EnIB, EnDA and EnDB. */
+const SIGNS_POINTERS = (1 << 31) | (1 << 30) | (1 << 27) | (1 << 13);
 const BLOCK_BYTES = Block.words * 4;
 
 export class Interpreter {
@@ -25,6 +28,11 @@ export class Interpreter {
   private tables = 0;
   private enter!: () => void;
   private stop: Stop | null = null;
+  /** Generated code can go on in this mode. */
+  private mayEnter = false;
+  /** What `refresh` has seen. */
+  private seenMode = -1;
+  private seenWrites = -1;
   /** Instructions that were left when they were last counted. */
   private counted = 0;
 
@@ -60,6 +68,7 @@ export class Interpreter {
     evaluator.begin();
     if (this.isWatched()) return evaluator.run(budget);
     this.newEpoch();
+    this.seenMode = -1;
     this.stop = null;
     for (let left = budget; left > 0; ) {
       const before = evaluator.executed;
@@ -81,13 +90,13 @@ export class Interpreter {
       const stop = evaluator.attend();
       if (stop !== null) return stop;
     }
-    if (left <= LONGEST_RUN || !this.mayEnter()) {
+    this.refresh();
+    if (left <= LONGEST_RUN || !this.mayEnter) {
       const stop = evaluator.proceed(Math.min(left, STRIDE));
       return stop.kind === "budget" ? null : stop;
     }
     this.counted = Math.min(left, MOST_AT_ONCE);
     this.block[Block.left] = this.counted;
-    this.refresh();
     this.enter();
     this.count();
     return this.stop;
@@ -97,12 +106,6 @@ export class Interpreter {
   private isWatched(): boolean {
     const { ends } = this.evaluator;
     return this.debug.singleStep || ends.own.step || ends.breaks || ends.watches;
-  }
-
-  private mayEnter(): boolean {
-    const { memory } = this.evaluator;
-    memory.modeChanged(this.state.mode);
-    return !memory.bigEndian && (this.state.mode & Pstate.IL) === 0;
   }
 
   /** The attention bits that are not masked. */
@@ -123,13 +126,24 @@ export class Interpreter {
   private refresh(): void {
     const { block, evaluator } = this;
     const { memory } = evaluator;
+    const { mode } = this.state;
+    if (mode === this.seenMode && evaluator.registersWritten === this.seenWrites) return;
+    this.seenMode = mode;
+    this.seenWrites = evaluator.registersWritten;
+    memory.modeChanged(mode);
+    this.mayEnter = !memory.bigEndian && (mode & Pstate.IL) === 0;
     block[Block.reads] = memory.reads.words.byteOffset;
     block[Block.writes] = memory.writes.words.byteOffset;
     block[Block.fetches] = memory.fetches.words.byteOffset;
-    const uao = (this.state.mode & Pstate.UAO) !== 0;
+    const uao = (mode & Pstate.UAO) !== 0;
     block[Block.userReads] = (uao ? memory.reads : memory.user.reads).words.byteOffset;
     block[Block.userWrites] = (uao ? memory.writes : memory.user.writes).words.byteOffset;
     block[Block.attention] = this.urgent();
+    const keys = SIGNS_POINTERS & Number(this.state.get("SCTLR_EL1") & 0xffff_ffffn);
+    block[Block.signsPointers] = keys !== 0 && this.environment.promises("PAuth") ? 1 : 0;
+    const hasBtype = (evaluator.ends.implemented & Pstate.BTYPE) !== 0;
+    for (const kind of ["call", "jump", "veneer", "guardedJump"] as const)
+      block[Block[kind]] = hasBtype ? Btype[kind] << Btype.lsb : 0;
     block[Block.fpTrapped] = evaluator.fpTrapped ? 1 : 0;
   }
 
@@ -155,9 +169,8 @@ export class Interpreter {
       this.stop = stop;
       return 1;
     }
-    if (evaluator.ends.paused || !this.mayEnter()) return 1;
     this.refresh();
-    return 0;
+    return evaluator.ends.paused || !this.mayEnter ? 1 : 0;
   }
 
   private countStep(profile: Map<number, number>): void {
@@ -202,7 +215,7 @@ export class Interpreter {
     const { words } = fetches;
     const page = (words[i + 2]! + words[i]!) >>> 0;
     const at = this.code!.records(page, this.block[Block.epoch]!);
-    words[i + 3] = at;
+    words[i + 3] = at | (words[i + 3]! & GUARDED);
     return at;
   }
 }

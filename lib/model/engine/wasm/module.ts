@@ -4,12 +4,13 @@
 // evaluator, which does by `step` whatever has no handler, says so.
 
 import { cells, Pstate } from "../../cpu/state.js";
-import { Code, I32, I64, Module } from "./binary.js";
+import { GUARDED } from "../page-cache.js";
+import { Code, I32, I64, type Local, Module } from "./binary.js";
 import { carryFlagsHelper, NZCV, nzcv, nzcvHelper } from "./flags.js";
 import type { Context, Locals } from "./function.js";
 import { HandlerEmitter } from "./handlers.js";
 import { entryOf, placeHelper } from "./memory-access.js";
-import { Block, EPOCH, Handler, RECORD, RECORDS, RECORDS_END } from "./record.js";
+import { Block, EPOCH, Handler, RECORD, RECORD_PAGE, RECORDS, RECORDS_END } from "./record.js";
 import type { Shape } from "./trace.js";
 
 /** What the module asks of JavaScript. */
@@ -67,12 +68,17 @@ export function interpreterModule(shapes: readonly Shape[]): Uint8Array {
     flagsKind: local(I32),
     flagsA: local(I64),
     flagsB: local(I64),
+    btype: local(I32),
+    guarded: local(I32),
     reads: local(I32),
     writes: local(I32),
   };
+  /** The record that a branch to a register went to, and PSTATE.BTYPE there. */
+  const landed = local(I32);
+  const landedType = local(I32);
   const entry = local(I32);
   const found = local(I32);
-  const { base, block, record, page, quota, target, pc, left } = locals;
+  const { base, block, record, page, quota, target, pc, left, btype, guarded } = locals;
 
   const enter = code.loop();
   fromMemory(code, locals);
@@ -95,7 +101,10 @@ export function interpreterModule(shapes: readonly Shape[]): Uint8Array {
     .tee(entry)
     .memory(0x29, 3);
   code.get(pc).i64(-4093).op(0x83, 0x52).branchIf(stepAtPc);
-  code.get(entry).memory(0x28, 2, 12).tee(found).op(0x45).if(I32);
+  code.get(entry).memory(0x28, 2, 12).tee(found).i32(GUARDED).op(0x71).tee(guarded);
+  // Where such a branch may land in a guarded page, the evaluator knows.
+  code.get(btype).i32(0).op(0x47, 0x71).branchIf(stepAtPc);
+  code.get(found).i32(-RECORD_PAGE).op(0x71).tee(found).op(0x45).if(I32);
   code.i32(1).else();
   code
     .get(found)
@@ -110,6 +119,12 @@ export function interpreterModule(shapes: readonly Shape[]): Uint8Array {
   code.get(pc).i64(-4096).op(0x83).set(page);
   code.get(found).get(pc).op(0xa7).i32(4095).op(0x71).i32(2).op(0x74, 0x6a).tee(record);
   code.get(left).op(0x6a).set(quota);
+  // PSTATE.BTYPE is there while the first instruction runs; only the evaluator could tell.
+  code.i32(0).set(landed);
+  code.get(btype).if();
+  code.get(record).set(landed).get(btype).set(landedType).i32(0).set(btype);
+  code.get(base).get(base).memory(0x28, 2, MODE).i32(~Pstate.BTYPE).op(0x71).memory(0x36, 2, MODE);
+  code.end();
 
   const next = code.loop();
   const stepHere = code.block();
@@ -138,6 +153,7 @@ export function interpreterModule(shapes: readonly Shape[]): Uint8Array {
   }
   code.end(); // jump: a branch whose target's record is known if it lies in this page
 
+  code.i32(0).set(landed);
   code.get(quota).get(target).op(0x6a).get(record).op(0x6b).i32(RECORD).op(0x6b).set(quota);
   code.get(target).get(record).op(0x73).i32(~PLACE).op(0x71, 0x45).if();
   code.get(target).set(record);
@@ -153,10 +169,16 @@ export function interpreterModule(shapes: readonly Shape[]): Uint8Array {
   code.branch(look);
   code.end(); // indirect: to any address
 
+  code.get(btype).if();
+  orMode(code, locals, btype);
+  code.end();
   code.get(quota).get(record).op(0x6b).i32(RECORD).op(0x6b).set(left);
   code.branch(look);
   code.end(); // step: at the record
 
+  code.get(record).get(landed).op(0x46).if();
+  orMode(code, locals, landedType);
+  code.end();
   code.get(page).get(record).i32(PLACE).op(0x71).i32(2).op(0x76, 0xad, 0x7c).set(pc);
   code.get(quota).get(record).op(0x6b).set(left);
   code.end(); // next
@@ -169,6 +191,10 @@ export function interpreterModule(shapes: readonly Shape[]): Uint8Array {
   module.function([I32, I32], [], "run", code);
   void base;
   return module.bytes();
+}
+
+function orMode(code: Code, { base }: Locals, bits: Local): void {
+  code.get(base).get(base).memory(0x28, 2, MODE).get(bits).op(0x72).memory(0x36, 2, MODE);
 }
 
 /** Whether few instructions are left, or something wants attention. */

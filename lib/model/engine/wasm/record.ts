@@ -41,7 +41,12 @@ export const Block = {
   attention: 7,
   /** 1: SIMD and floating point are trapped. */
   fpTrapped: 8,
-  /** Who made what is in the tables: see interpreter.ts. */
-  owner: 9,
+  /** 1: pointers are signed and authenticated. */
+  signsPointers: 9,
+  /** PSTATE.BTYPE after branches to registers, by their kind; 0 where the CPU has it not. */
+  call: 10,
+  jump: 11,
+  veneer: 12,
+  guardedJump: 13,
   words: 16,
 } as const;

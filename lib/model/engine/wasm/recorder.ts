@@ -1,7 +1,16 @@
 // The Machine that writes down what a meaning does. What it has not got, it refuses: the evaluator does such words.
 
 import { ORDERED, UNPRIVILEGED } from "../../a64/access.js";
-import type { AccessBytes, AtomicOperation, Barrier, MachineOn, PstateField, Width } from "../../a64/machine.js";
+import type {
+  AccessBytes,
+  AtomicOperation,
+  Barrier,
+  BranchKind,
+  MachineOn,
+  PacKey,
+  PstateField,
+  Width,
+} from "../../a64/machine.js";
 import { CpuState, cells } from "../../cpu/state.js";
 import { conditions } from "../wide.js";
 import { I32, I64, type ValueType } from "./binary.js";
@@ -74,8 +83,26 @@ export class Recorder implements MachineOn<Node, Node, Node, Node, Node> {
     if (c.op === "condition") this.trace.effect("branchOn", [distance], Number(c.value));
     else this.trace.effect("branchIf", [c, distance]);
   }
-  branchTo(target: Node, _kind: "jump" | "call" | "return"): void {
-    this.trace.effect("branchTo", [target]);
+  branchTo(target: Node, kind: BranchKind): void {
+    this.trace.effect("branchTo", [target], kind);
+  }
+
+  // While no key is enabled, all pointers stay as they are.
+  addPac(_key: PacKey, pointer: Node): Node {
+    return this.unsigned(pointer);
+  }
+  authenticate(_key: PacKey, pointer: Node): Node {
+    return this.unsigned(pointer);
+  }
+  private unsigned(pointer: Node): Node {
+    this.trace.effect("signsPointers", []);
+    return pointer;
+  }
+  stripPac(): Node {
+    return refuse();
+  }
+  genericPac(): Node {
+    return refuse();
   }
 
   signExtend(v: Node, bits: 8 | 16 | 32): Node {

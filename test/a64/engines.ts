@@ -1,0 +1,36 @@
+// The engines by name, for tests that hold both to the same.
+
+import type { CpuState } from "../../lib/model/cpu/state.js";
+import { type Bus, type Environment, Evaluator } from "../../lib/model/engine/evaluator.js";
+import type { Allocate } from "../../lib/model/engine/wasm/code-cache.js";
+import { Interpreter } from "../../lib/model/engine/wasm/interpreter.js";
+
+export const engineNames = ["evaluator", "interpreter"] as const;
+export type EngineName = (typeof engineNames)[number];
+
+export function engineName(name: string): EngineName {
+  const found = engineNames.find((known) => known === name);
+  if (found === undefined) throw new RangeError(`the engine must be ${engineNames.join(" or ")}, got ${name}`);
+  return found;
+}
+
+export function makeEngine(
+  name: EngineName,
+  state: CpuState,
+  bus: Bus,
+  environment: Environment,
+  allocate: Allocate,
+): Evaluator | Interpreter {
+  if (name === "evaluator") return new Evaluator(state, bus, environment);
+  return new Interpreter(state, bus, environment, allocate);
+}
+
+/** Gives away the memory from `first` on. */
+export function roomIn(memory: WebAssembly.Memory, first: number): Allocate {
+  let next = first;
+  return (bytes) => {
+    if (next + bytes > memory.buffer.byteLength) return null;
+    next += bytes;
+    return next - bytes;
+  };
+}
