@@ -47,9 +47,9 @@ export function fuzz(seed: number, count: number, engine: EngineName = "evaluato
     });
     const theirs = askUserJudge(cases.map(({ case: c }) => c));
     for (const [n, { name, case: c, rows }] of cases.entries()) {
-      const before = ours.evaluator.executed;
+      const before = ours.engine.executed;
       const result = ours.run(c);
-      instructions += ours.evaluator.executed - before;
+      instructions += ours.engine.executed - before;
       if (agree(result, theirs[n]!)) {
         for (const row of rows) met.set(row, met.get(row)! + 1);
         continue;
