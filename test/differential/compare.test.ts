@@ -3,7 +3,6 @@ import type { SystemFd, VmFd } from "../../lib/backend.js";
 import { Refused } from "../../lib/errors.js";
 import { openModel } from "../../lib/model/index.js";
 import { type Difference, judgeAnswers } from "./compare.js";
-import { contractTest } from "./contract-test.js";
 import { Coverage } from "./coverage.js";
 import { factsOf } from "./facts.js";
 import { makeSequence } from "./generate/sequences.js";
@@ -121,22 +120,6 @@ describe("comparison of two backends", () => {
   it("passes over ops on what was never made", async () => {
     const orphan: Op = { verb: "cpu.getMpState", on: "cpu9", args: [] };
     assert.equal(await runSequence({ reference: model(), subject: model() }, [orphan]), null);
-  });
-
-  it("prints a sequence as a test", () => {
-    const ops: Sequence = [
-      { verb: "kvm.createVm", on: "kvm", args: [0n], makes: "vm0" },
-      { verb: "vm.createVcpu", on: "vm0", args: [600], makes: "cpu1" },
-    ];
-    const text = contractTest(ops, {
-      verb: "vm.createVcpu",
-      what: "answer",
-      reference: "EINVAL",
-      subject: "OK",
-      kernel: "6.12",
-    });
-    assert.match(text, /const vm0 = system\.createVm\(0n\);/);
-    assert.match(text, /assert\.equal\(answer\(\(\) => vm0\.createVcpu\(0x258\)\), "EINVAL"\);/);
   });
 });
 

@@ -62,9 +62,10 @@ const hits = new Map<string, number>();
 export function knownDifference(op: Op, found: Found): KnownDifference | null {
   const row = knownDifferences.find(({ matches }) => matches(op, found));
   if (row === undefined) return null;
-  hits.set(row.name, (hits.get(row.name) ?? 0) + 1);
+  const key = `${row.name}: ${op.verb}: ${found.reference}, ${found.subject}`;
+  hits.set(key, (hits.get(key) ?? 0) + 1);
   return row;
 }
 
-/** How often each was met, in this process. */
+/** How often each was met in this process, by verb and answers. */
 export const knownHits = (): ReadonlyMap<string, number> => hits;

@@ -5,13 +5,13 @@ import { parseArgs } from "node:util";
 import type { SystemFd } from "../../lib/backend.js";
 import type { TestEvent } from "../../scripts/test/report.js";
 import { type Difference, judgeAnswers, lastDifference } from "./compare.js";
-import { contractTest } from "./contract-test.js";
 import { Coverage } from "./coverage.js";
 import type { HostFacts } from "./generate/maker.js";
 import { makeSequence } from "./generate/sequences.js";
 import { knownHits } from "./known.js";
 import { Line } from "./line.js";
 import type { Sequence } from "./op.js";
+import { printedTest } from "./printed-test.js";
 import { judge } from "./promised.js";
 import type { Answers } from "./reference.js";
 import { shrink } from "./shrink.js";
@@ -87,7 +87,7 @@ async function shrunk(sequence: Sequence, difference: Difference): Promise<strin
     },
     { most },
   );
-  return contractTest(shortest, { ...shown, verb: shown.op.verb, kernel });
+  return printedTest(shortest, { ...shown, kernel });
 }
 
 async function describe(seed: number, number: number, sequence: Sequence, found: Difference): Promise<string> {

@@ -1,6 +1,8 @@
 // What no two hosts say alike even where they do the same: the named list of what is left out of the comparison.
 
 import { crc32 } from "node:zlib";
+import { KVM_EXIT } from "../../lib/uapi/constants.js";
+import { run as runOffsets } from "../../lib/uapi/structs.js";
 import type { Op } from "./op.js";
 import { nameOfRegister } from "./register-names.js";
 import { watched } from "./running.js";
@@ -22,8 +24,6 @@ interface Mask {
   readonly reason: string;
   readonly apply: (bytes: Uint8Array, op: Op) => void;
 }
-
-const zero = (from: number, to: number) => (bytes: Uint8Array) => bytes.fill(0, from, to);
 
 const timeIds = new Set(volatileRegisters.map(([id]) => id));
 
@@ -85,10 +85,19 @@ export const masks: readonly Mask[] = [
   ...["cpu.run", "cpu.launch", "cpu.runImmediate", "cpu.runPage"].map((verb) => ({
     verb,
     part: verb === "cpu.runPage" ? "bytes" : "run",
-    reason: "immediate_exit is also how the addon ends a run that was kicked",
-    apply: zero(1, 2),
+    reason:
+      "immediate_exit is also how the addon ends a run that was kicked; at which level of its tables the kernel ends a walk depends on what it has mapped until then",
+    apply: runPage,
   })),
 ];
+
+/** ESR_ELx.ISS.DFSC, bits 1:0: the level. */
+const LEVEL = 3;
+
+function runPage(page: Uint8Array): void {
+  page[runOffsets.immediate_exit] = 0;
+  if (page[runOffsets.exit_reason] === KVM_EXIT.ARM_NISV) page[runOffsets["arm_nisv.esr_iss"]]! &= ~LEVEL;
+}
 
 /** Leaves the header, names and descriptors, and blanks the data and the number of the process. */
 function statistics(bytes: Uint8Array, offset: number, descriptors: number): void {
@@ -163,26 +172,30 @@ function forEachRegister(outcome: Outcome, visit: (id: bigint, at: number, bytes
 
 const value = (bytes: Uint8Array): string => `0x${Buffer.from(bytes).reverse().toString("hex")}`;
 
-/** The first register that differs, by name. */
-export function describeRegisters(op: Op, part: string, a: Uint8Array, b: Uint8Array, outcome: Outcome) {
-  const found: { reference: string; subject: string }[] = [];
-  const look = (id: bigint, at: number, bytes: number): void => {
-    const [mine, other] = [a.subarray(at, at + bytes), b.subarray(at, at + bytes)];
-    if (found.length > 4 || Buffer.compare(mine, other) === 0) return;
-    found.push({
-      reference: `${nameOfRegister(id)} ${value(mine)}`,
-      subject: `${nameOfRegister(id)} ${value(other)}`,
-    });
+/** The registers of a part that consists of them, as they are printed, by name. */
+export function registersOf(op: Op, part: string, bytes: Uint8Array, outcome: Outcome): Map<string, string> {
+  const found = new Map<string, string>();
+  const look = (id: bigint, at: number, length: number): void => {
+    const name = nameOfRegister(id);
+    if (at + length <= bytes.length) found.set(name, `${name} ${value(bytes.subarray(at, at + length))}`);
   };
   if (part === "registers") for (const [n, id] of watched.entries()) look(id, 8 * n, 8);
   else if (op.verb === "cpu.dump" && part === "values") forEachRegister(outcome, look);
-  else if (part === "list" || op.verb === "cpu.getRegList") return describeLists(a, b);
-  else return null;
-  if (found.length === 0) return null;
-  return {
-    reference: found.map(({ reference }) => reference).join(", "),
-    subject: found.map(({ subject }) => subject).join(", "),
-  };
+  return found;
+}
+
+/** More say no more. */
+const MOST_SHOWN = 5;
+
+/** The first registers that differ, by name. */
+export function describeRegisters(op: Op, part: string, a: Uint8Array, b: Uint8Array, outcome: Outcome) {
+  if (part === "list" || op.verb === "cpu.getRegList") return describeLists(a, b);
+  const mine = registersOf(op, part, a, outcome);
+  const other = registersOf(op, part, b, outcome);
+  const differing = [...mine.keys()].filter((name) => mine.get(name) !== other.get(name)).slice(0, MOST_SHOWN);
+  if (differing.length === 0) return null;
+  const text = (values: Map<string, string>) => differing.map((name) => values.get(name) ?? `no ${name}`).join(", ");
+  return { reference: text(mine), subject: text(other) };
 }
 
 function describeLists(a: Uint8Array, b: Uint8Array) {
