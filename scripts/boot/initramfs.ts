@@ -1,5 +1,5 @@
 // A small root file system for a guest: busybox, and the kernel's modules for the devices of kvm-arm64/vmm. Its /init gives
-// a shell on the console, or starts the system on the disk that `root=` names.
+// a shell on the console, or starts the system on the disk that `root=` names; with `once` it powers off at once.
 
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -9,7 +9,7 @@ import { cacheFolder, Missing, writeWhole } from "../kvm/cache.js";
 import { Cpio } from "../kvm/cpio.js";
 import { type KernelSeries, kernelImage, kernelPart, runtimePackages } from "../kvm/packages.js";
 
-/** In the order of loading. */
+/** In the order of loading: each needs those before it. */
 const modules = ["virtio_mmio", "virtio_blk", "virtio-rng"];
 
 const initScript = `#!/bin/busybox sh
@@ -23,9 +23,9 @@ mount -t devpts devpts /dev/pts
 for module in ${modules.join(" ")}; do
   [ -f /modules/$module.ko ] && insmod /modules/$module.ko
 done
-root=
+root= once=
 for word in $(cat /proc/cmdline); do
-  case $word in root=*) root=\${word#root=} ;; esac
+  case $word in root=*) root=\${word#root=} ;; once) once=yes ;; esac
 done
 if [ -n "$root" ]; then
   mount -o rw "$root" /mnt || mount -o ro "$root" /mnt || { echo "no file system on $root"; poweroff -f; }
@@ -34,7 +34,7 @@ if [ -n "$root" ]; then
 fi
 hostname guest
 echo "Linux $(uname -r), $(nproc) CPUs, $(grep MemTotal /proc/meminfo | tr -s ' ')"
-setsid cttyhack sh
+[ -n "$once" ] || setsid cttyhack sh
 poweroff -f
 `;
 
