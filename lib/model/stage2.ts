@@ -186,7 +186,8 @@ function putData(page: DataView, value: bigint, bytes: number): void {
 /** Ends the load or store that userspace has answered. */
 export function completeMmio(vcpu: VcpuState): void {
   const iss = vcpu.get("mmioIss");
-  if (iss === 0) return;
+  // An abort goes first; a later run that still finds KVM_EXIT_MMIO in its page ends the access then, whatever is at PC.
+  if (iss === 0 || vcpu.peek("abortPending") === 1) return;
   vcpu.put("mmioIss", 0);
   if ((iss & WNR) === 0) {
     const bytes = accessBytes(iss);

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { elrEl1, pc, pstate, sysReg, x } from "../../lib/arm64/registers.js";
-import { daifClear, daifSet, isb, load, loadPost, mov64, mrs, nop, store } from "../support/assemble.js";
+import { daifClear, daifSet, isb, load, loadPost, mov64, movz, mrs, nop, store } from "../support/assemble.js";
 import { onEveryBackend, onHost } from "../support/backends.js";
 import {
   DEVICE,
@@ -43,6 +43,21 @@ onEveryBackend("external aborts", (host) => {
     assert.equal(guest.cpu.getReg(pc), vectorAt("synchronous") + 4n * BigInt(finish.length));
     assert.deepEqual([exceptionClass(guest.cpu), faultStatus(guest)], [EC_DATA_ABORT, SYNCHRONOUS_EXTERNAL]);
     assert.equal(guest.cpu.getReg(elrEl1), RAM + 4n * BigInt(mov64(1, DEVICE).length));
+  });
+
+  it("taken by a run that leaves at once keeps the access waiting before 7.2: the next run ends it, whatever is at PC", async () => {
+    const guest = setUp([...mov64(1, DEVICE), store(8, 0, 1), movz(2, 1), movz(3, 1)]);
+    const { cpu } = guest;
+    await runToMmio(cpu);
+    cpu.setEvents({ externalAbortPending: true });
+    cpu.immediateExit = true;
+    cpu.runSync();
+    cpu.immediateExit = false;
+    assert.equal(cpu.getReg(pc), vectorAt("synchronous"));
+    cpu.setReg(pc, RAM + 4n * BigInt(mov64(1, DEVICE).length + 1));
+    await runToFinish(cpu);
+    const first = onHost(host, { "6.1": 0n, "6.12": 0n, "7.2": 1n });
+    assert.deepEqual([cpu.getReg(x(2)), cpu.getReg(x(3))], [first, 1n]);
   });
 
   it("is how userspace can answer an access without a syndrome", async () => {

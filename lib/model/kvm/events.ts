@@ -40,10 +40,7 @@ export function setEvents(vcpu: VcpuState, events: Uint8Array): void {
   }
   if (!switches.eventsCommitAtOnce) {
     pendSError(vcpu, events, call);
-    if (events[EXT_DABT] !== 0) {
-      vcpu.put("mmioIss", 0);
-      pendAbort(vcpu, "data", vcpu.cpu.farEl2);
-    }
+    if (events[EXT_DABT] !== 0) pendAbort(vcpu, "data", vcpu.cpu.farEl2);
     return;
   }
   if (events[EXT_DABT] !== 0) {
