@@ -36,9 +36,10 @@ import { applyPendingReset } from "./kvm/reset.js";
 import { count, countWait, setBlocking } from "./kvm/stats.js";
 import { controlWritten, followCaches, isTrapped } from "./kvm/traps.js";
 import { vcpuCells } from "./layout.js";
+import { Shootdown } from "./shootdown.js";
 import { completeMmio, guestAbort, SlotBus, skipInstruction } from "./stage2.js";
 import { Feature } from "./vcpu-features.js";
-import { allVcpus, flushAll, type VcpuState } from "./vcpu-state.js";
+import { allVcpus, type VcpuState } from "./vcpu-state.js";
 
 /** Why a run yields. "sleep": until the vCPU's wake word differs from `seen`, for at most `milliseconds`. */
 export type Pause =
@@ -73,6 +74,7 @@ export class Runner {
   readonly #bus: SlotBus;
   readonly #engine: Evaluator | Interpreter;
   readonly #pmu: Pmu;
+  readonly #shootdown: Shootdown;
   /** null: the vCPU's lines are userspace's. */
   #gic: Gic | null = null;
   #budget = 20_000;
@@ -81,8 +83,9 @@ export class Runner {
     this.#vcpu = vcpu;
     this.#eventFds = eventFds;
     this.#bus = new SlotBus(vcpu);
+    this.#shootdown = new Shootdown(vcpu);
     this.#pmu = new Pmu(vcpu, () => this.#engine.executed);
-    this.#engine = engineOf(vcpu, this.#bus, environmentOf(vcpu, eventFds, this.#pmu));
+    this.#engine = engineOf(vcpu, this.#bus, environmentOf(vcpu, eventFds, this.#pmu, this.#shootdown));
   }
 
   /** Guest instructions executed on this thread. */
@@ -246,7 +249,7 @@ export class Runner {
     const stepping = this.#armDebug();
     const began = performance.now();
     const budget = this.#gic === null ? this.#budget : this.#untilTimer();
-    const stop = this.#engine.run(Math.min(budget, this.#pmu.untilInterrupt));
+    const stop = this.#shootdown.inGuest(() => this.#engine.run(Math.min(budget, this.#pmu.untilInterrupt)));
     this.#pmu.count();
     if (stop.kind === "budget") {
       if (budget === this.#budget) this.#adapt(performance.now() - began);
@@ -405,7 +408,7 @@ function engineOf(vcpu: VcpuState, bus: SlotBus, environment: Environment): Eval
   );
 }
 
-function environmentOf(vcpu: VcpuState, eventFds: EventFds, pmu: Pmu): Environment {
+function environmentOf(vcpu: VcpuState, eventFds: EventFds, pmu: Pmu, shootdown: Shootdown): Environment {
   const { vm } = vcpu;
   return {
     kernel: vcpu.vm.profile.kernel,
@@ -438,7 +441,8 @@ function environmentOf(vcpu: VcpuState, eventFds: EventFds, pmu: Pmu): Environme
       // The slice ends when the timer fires next, or at once: without a GIC, a line that changed is userspace's.
       vcpu.cpu.kick();
     },
-    invalidateOthers: () => flushAll(vm),
+    invalidateOthers: () => shootdown.request(),
+    awaitOthers: (meanwhile) => shootdown.await(meanwhile),
     sendEvent() {
       for (const other of allVcpus(vcpu.vm)) {
         other.cpu.setEventRegister(1);

@@ -60,6 +60,8 @@ export const guests: readonly Guest[] = [
   program("smp-counter",                  160_000,   { cpus: 4 }),
   program("smp-counter-lse",              160_000,   { cpus: 4, march: "armv8.1-a", sources: smp, stdout: "smp-counter.stdout" }),
   program("smp-counter-armv8.5",          160_000,   { cpus: 4, march: "armv8.5-a", defines: ["NEEDS_LRCPC2"], sources: smp, stdout: "smp-counter.stdout" }),
+  program("smp-locks",                    150_000,   { cpus: 4 }),
+  program("tlb-shootdown",                200_000,   { cpus: 4 }),
   program("stage-1-translation",          40_000,    { defines: ["GRANULE=12"] }),
   program("stage-1-translation-16k",      40_000,    { defines: ["GRANULE=14", "NEEDS_PAN"], sources: translation }),
   program("stage-1-translation-64k",      40_000,    { defines: ["GRANULE=16"], sources: translation }),

@@ -82,6 +82,8 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean, Cell>
   /** The interface whose values nobody can look into. */
   private readonly opaque: Machine = this as unknown as Machine;
   readonly ends: Endings;
+  /** Other CPUs were told of a TLBI, and no DSB has waited for them. */
+  private invalidating = false;
   /** The instruction has written PSTATE.BTYPE itself. */
   private setsBtype = false;
   /** How many system registers the guest has written. */
@@ -284,12 +286,7 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean, Cell>
   /** Sees to the attention word. Interrupts that are masked leave it as it is. */
   attend(): Stop | null {
     const attention = this.state.attention;
-    if ((attention & Attention.flush) !== 0) {
-      Atomics.and(this.w, ATTENTION, ~Attention.flush);
-      this.memory.busChanged();
-      this.memory.flush();
-      this.instructionsChanged?.();
-    }
+    if ((attention & Attention.flush) !== 0) this.acknowledge();
     if ((attention & Attention.kick) !== 0 && this.state.takeKick()) return { kind: "kicked" };
     takePendingInterrupt(this.state, this.ends.implemented);
     return null;
@@ -298,6 +295,16 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean, Cell>
   /** SIMD and floating point are trapped now. */
   get fpTrapped(): boolean {
     return this.registers.fpTrapped();
+  }
+
+  /** Forgets what another CPU said is not so any more, and tells it. */
+  private acknowledge(): void {
+    // Nothing is accessed between: who sees the bit cleared need not wait for the rest.
+    Atomics.and(this.w, ATTENTION, ~Attention.flush);
+    Atomics.notify(this.w, ATTENTION);
+    this.memory.busChanged();
+    this.memory.flush();
+    this.instructionsChanged?.();
   }
 
   private checkFp(): void {
@@ -434,6 +441,11 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean, Cell>
   barrier(kind: Barrier): void {
     // ISB and SB order nothing that this machine reorders.
     if (kind === "DSB" || kind === "DMB") this.atomics.fence();
+    if (kind !== "DSB" || !this.invalidating) return;
+    this.invalidating = false;
+    this.environment.awaitOthers?.(() => {
+      if ((this.state.attention & Attention.flush) !== 0) this.acknowledge();
+    });
   }
 
   undefined(): void {
@@ -527,6 +539,7 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean, Cell>
     if (instructionCache.has(id)) {
       this.instructionsChanged?.();
       this.environment.invalidateOthers?.();
+      this.invalidating = true;
     }
     if (outcome === "bySetWay") this.environment.maintainedBySetWay?.();
     else if (outcome === "zero") this.memory.zero(value, this.registers.zeroBlockBytes);
@@ -534,6 +547,7 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean, Cell>
     else if (outcome === "invalidate") {
       this.memory.flush();
       this.environment.invalidateOthers?.();
+      this.invalidating = true;
     } else if (typeof outcome === "object")
       this.state.set("PAR_EL1", this.memory.translate(value, this.accessOf(outcome)));
   }

@@ -1,0 +1,63 @@
+// TLB maintenance that reaches the vCPUs of other threads: a request in their attention words, which their engines clear
+// when they have forgotten what they remembered. A vCPU that spends no guest time looks there before it does again.
+
+import { Attention, cells } from "./cpu/state.js";
+import { allVcpus, type VcpuState } from "./vcpu-state.js";
+
+/** How long a wait may miss that a vCPU left the guest. */
+const LOOK_AGAIN_MS = 0.2;
+/** A thread that was ended in the guest never looks up. */
+const GONE_MS = 10_000;
+
+const ATTENTION = cells.attention * 2;
+
+/** What one vCPU does about the others. */
+export class Shootdown {
+  readonly #vcpu: VcpuState;
+  #others: readonly VcpuState[] = [];
+  #known = 0;
+
+  constructor(vcpu: VcpuState) {
+    this.#vcpu = vcpu;
+  }
+
+  /** Guest time. The exchange is ordered before the engine's first look at the attention word. */
+  inGuest<T>(run: () => T): T {
+    this.#vcpu.exchange("inGuest", 1);
+    try {
+      return run();
+    } finally {
+      this.#vcpu.store("inGuest", 0);
+    }
+  }
+
+  /** Asks every other vCPU to forget its translations. */
+  request(): void {
+    for (const { cpu } of this.#rest()) Atomics.or(cpu.words, ATTENTION, Attention.flush);
+  }
+
+  /** Waits until every other vCPU has, or is out of the guest. */
+  await(meanwhile: () => void): void {
+    for (const other of this.#rest()) {
+      const { words } = other.cpu;
+      const began = performance.now();
+      for (;;) {
+        const attention = Atomics.load(words, ATTENTION);
+        if ((attention & Attention.flush) === 0 || other.peek("inGuest") === 0) break;
+        // It may be waiting for us.
+        meanwhile();
+        Atomics.wait(words, ATTENTION, attention, LOOK_AGAIN_MS);
+        if (performance.now() - began > GONE_MS) break;
+      }
+    }
+  }
+
+  #rest(): readonly VcpuState[] {
+    const count = this.#vcpu.vm.peek("vcpuCount");
+    if (count !== this.#known) {
+      this.#known = count;
+      this.#others = allVcpus(this.#vcpu.vm).filter(({ base }) => base !== this.#vcpu.base);
+    }
+    return this.#others;
+  }
+}
