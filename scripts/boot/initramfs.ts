@@ -1,5 +1,5 @@
 // A small root file system for a guest: busybox, and the kernel's modules for the devices of kvm-arm64/vmm. Its /init gives
-// a shell on the console, or starts the system on the disk that `root=` names; with `once` it powers off at once.
+// a shell on the console, or starts the system on the disk that `root=` names, or with `configure` its script; with `once` it powers off at once.
 
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -12,6 +12,9 @@ import { type KernelSeries, kernelImage, kernelPart, runtimePackages } from "../
 /** In the order of loading: each needs those before it. */
 const modules = ["virtio_mmio", "virtio_blk", "virtio-rng"];
 
+/** The script that a new system is configured by, in its root folder. */
+export const secondStage = "configure-me";
+
 const initScript = `#!/bin/busybox sh
 export PATH=/bin HOME=/root TERM=linux
 /bin/busybox mount -t proc proc /proc
@@ -23,14 +26,18 @@ mount -t devpts devpts /dev/pts
 for module in ${modules.join(" ")}; do
   [ -f /modules/$module.ko ] && insmod /modules/$module.ko
 done
-root= once=
+root= once= init=/sbin/init
 for word in $(cat /proc/cmdline); do
-  case $word in root=*) root=\${word#root=} ;; once) once=yes ;; esac
+  case $word in root=*) root=\${word#root=} ;; once) once=yes ;; configure) init=/${secondStage} ;; esac
 done
 if [ -n "$root" ]; then
   mount -o rw "$root" /mnt || mount -o ro "$root" /mnt || { echo "no file system on $root"; poweroff -f; }
   for folder in dev proc sys; do mount --move /$folder /mnt/$folder; done
-  exec switch_root /mnt /sbin/init
+  [ $init = /sbin/init ] && exec switch_root /mnt $init
+  chroot /mnt $init
+  umount /mnt/dev/pts /mnt/dev /mnt/proc /mnt/sys
+  mount -o remount,ro /mnt
+  poweroff -f
 fi
 hostname guest
 echo "Linux $(uname -r), $(nproc) CPUs, $(grep MemTotal /proc/meminfo | tr -s ' ')"

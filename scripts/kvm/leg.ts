@@ -24,6 +24,7 @@ const contractFolders = [
   { folder: "dist/test/vmm", files: "machine.test.js" },
   { folder: "dist/test/guests", files: "run.test.js" },
   { folder: "dist/test/cli", files: "run.test.js" },
+  { folder: "dist/test/cli", files: "boot.test.js" },
   { folder: "dist/test/kvm", files: "*.inside.js" },
 ] as const;
 
