@@ -260,8 +260,7 @@ export class ModelVm implements VmFd {
   setDeviceAttr(group: number, attr: bigint, value: Uint8Array | null): void {
     const call = "KVM_SET_DEVICE_ATTR";
     const vm = this.#attribute(group, attr, call);
-    if (value === null) throw new Refused("EFAULT", call);
-    if (value.length < FILTER_BYTES) throw new RangeError(`setDeviceAttr: value needs ${FILTER_BYTES} bytes`);
+    if (value === null || value.length < FILTER_BYTES) throw new Refused("EFAULT", call);
     const refused = vm.locked(() => addFilter(vm, value));
     if (refused !== null) throw new Refused(refused, call);
   }

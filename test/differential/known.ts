@@ -33,14 +33,6 @@ const unservedCaps = new Set<number>([
 
 export const knownDifferences: readonly KnownDifference[] = [
   {
-    name: "a slip of the caller",
-    reason:
-      "a RangeError comes before the kernel is asked: each backend knows by itself how many bytes a slot or a ring has",
-    matches: (_op, { what, reference, subject }) =>
-      what === "answer" && (reference === "RangeError" || subject === "RangeError"),
-    goOn: false,
-  },
-  {
     name: "a capability of what the model does not serve",
     reason: "lib/model/served.ts and lib/model/todo.ts list it",
     matches: ({ verb, args }) => verb.endsWith(".checkExtension") && unservedCaps.has(args[0] as number),

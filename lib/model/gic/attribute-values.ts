@@ -1,10 +1,9 @@
-// The value behind a device attribute's pointer.
+// The value behind a device attribute's pointer: behind one that is too short there is no memory.
 
 import { Refused } from "../../errors.js";
 
 function view(value: Uint8Array | null, bytes: number, call: string): DataView {
-  if (value === null) throw new Refused("EFAULT", call);
-  if (value.length < bytes) throw new RangeError(`${call}: value needs ${bytes} bytes, got ${value.length}`);
+  if (value === null || value.length < bytes) throw new Refused("EFAULT", call);
   return new DataView(value.buffer, value.byteOffset, value.byteLength);
 }
 

@@ -70,9 +70,9 @@ const groups = new Map<number, AttributeGroup>([
   [KVM_ARM_VCPU_GROUP.PVTIME, stolenTime],
 ]);
 
-function bufferOf(verb: string, value: Uint8Array | null, bytes: number): DataView | null {
-  if (value === null) return null;
-  if (value.length < bytes) throw new RangeError(`${verb}: value needs ${bytes} bytes, got ${value.length}`);
+function bufferOf(value: Uint8Array | null, bytes: number): DataView | null {
+  // Behind a value that is too short there is no memory.
+  if (value === null || value.length < bytes) return null;
   return new DataView(value.buffer, value.byteOffset, bytes);
 }
 
@@ -86,14 +86,14 @@ export const attributes = {
     const call = "KVM_GET_DEVICE_ATTR";
     const answer = groups.get(group)?.get(vcpu, attr) ?? "ENXIO";
     if (typeof answer === "string") throw new Refused(answer, call);
-    const to = bufferOf("getDeviceAttr", value, answer.bytes);
+    const to = bufferOf(value, answer.bytes);
     if (to === null) throw new Refused("EFAULT", call);
     if (answer.bytes === 4) to.setUint32(0, Number(answer.value), true);
     else to.setBigUint64(0, answer.value, true);
   },
 
   set(vcpu: VcpuState, group: number, attr: bigint, value: Uint8Array | null): void {
-    const refused = groups.get(group)?.set(vcpu, attr, (bytes) => bufferOf("setDeviceAttr", value, bytes));
+    const refused = groups.get(group)?.set(vcpu, attr, (bytes) => bufferOf(value, bytes));
     if (refused !== null) throw new Refused(refused ?? "ENXIO", "KVM_SET_DEVICE_ATTR");
   },
 };

@@ -193,7 +193,24 @@ const timed = ([op0, op1, crn, crm]: SystemRegister): boolean =>
   op1 === 3 &&
   ((crn === 14 && (crm <= 3 || crm >= 8)) || crn === 9 || crn === 13 || (crn === 2 && crm === 4) || crn === 4);
 
-function someRegister({ random }: Maker): SystemRegister {
+/**
+ * 6.1 traps no ICC register of a VM without a GICv3: they are those of the physical CPU, and what they hold is of whatever
+ * VM was there before.
+ */
+const iccIsOthers = ({ facts }: Maker, vm: VmPlan): boolean =>
+  facts.kernel === "6.1" && !vm.devices.some(({ kind }) => kind === "v3");
+
+const isIcc = ([op0, op1, crn, crm]: SystemRegister): boolean =>
+  op0 === 3 && op1 === 0 && (crn === 12 ? crm >= 8 : crn === 4 && crm === 6);
+
+function someRegister(m: Maker, vm: VmPlan): SystemRegister {
+  for (;;) {
+    const register = anyRegister(m);
+    if (!(isIcc(register) && iccIsOthers(m, vm))) return register;
+  }
+}
+
+function anyRegister({ random }: Maker): SystemRegister {
   for (;;) {
     if (!random.once(8)) return random.pick(guestRegisters).encoding as SystemRegister;
     const encoding = [
@@ -208,9 +225,9 @@ function someRegister({ random }: Maker): SystemRegister {
   }
 }
 
-function system(m: Maker): Snippet {
+function system(m: Maker, vm: VmPlan): Snippet {
   const { random } = m;
-  const register = someRegister(m);
+  const register = someRegister(m, vm);
   const rt = random.below(8);
   return { words: [random.once(3) ? msr(register, rt) : mrs(rt, register)], exits: random.once(3) ? 1 : 0 };
 }
@@ -262,7 +279,8 @@ const iccRegisters: readonly SystemRegister[] = [
   [3, 0, 12, 12, 7],
 ];
 
-function interrupts({ random }: Maker): Snippet {
+function interrupts(m: Maker, vm: VmPlan): Snippet {
+  const { random } = m;
   const rt = random.below(8);
   const open = [movz(rt, 0xff), msr([3, 0, 4, 6, 0], rt), movz(rt, 1), msr([3, 0, 12, 12, 7], rt), 0xd503_3fdf];
   switch (random.below(4)) {
@@ -279,7 +297,7 @@ function interrupts({ random }: Maker): Snippet {
         msr(random.pick(iccRegisters), rt),
       );
     default:
-      return quiet(mrs(rt, random.pick(iccRegisters)));
+      return iccIsOthers(m, vm) ? quiet(...open) : quiet(mrs(rt, random.pick(iccRegisters)));
   }
 }
 
@@ -361,13 +379,13 @@ function snippet(m: Maker, vm: VmPlan): Snippet {
     case "call":
       return call(m, vm);
     case "system":
-      return system(m);
+      return system(m, vm);
     case "maintain":
       return maintain(m);
     case "gicFrame":
       return gicFrame(m);
     case "interrupts":
-      return interrupts(m);
+      return interrupts(m, vm);
     case "timers":
       return timers(m, vm);
     case "exception":

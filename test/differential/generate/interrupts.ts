@@ -77,6 +77,8 @@ const itsRegs = [
 ];
 
 const icc = (crn: number, crm: number, op2: number) => (3 << 14) | (crn << 7) | (crm << 3) | op2;
+/** Enabled by userspace, a vCPU of 7.2 that has an interrupt pending enters its guest again and again, and gets nowhere. */
+const IGRPEN0 = icc(12, 12, 6);
 export const cpuSysRegs = [
   icc(4, 6, 0),
   icc(12, 8, 3),
@@ -193,7 +195,12 @@ function registers(m: Maker, vm: VmPlan, device: DevicePlan, word: Uint8Array): 
         return { group: GROUP.REDIST_REGS, attr: affinity(m, vm) | BigInt(random.pick(redistRegs)), value: word };
       const encoding = random.once(10) ? random.below(1 << 16) : random.pick(cpuSysRegs);
       const value = random.once(3) ? random.value64() : BigInt(random.pick([0, 1, 2, 3, 7, 0xf8, 0xff, 0x400, 0x8400]));
-      return { group: GROUP.CPU_SYSREGS, attr: affinity(m, vm) | BigInt(encoding), value: u64(value) };
+      const enables0 = encoding === IGRPEN0 && m.facts.kernel === "7.2";
+      return {
+        group: GROUP.CPU_SYSREGS,
+        attr: affinity(m, vm) | BigInt(encoding),
+        value: u64(enables0 ? value & ~1n : value),
+      };
     }
   }
 }
