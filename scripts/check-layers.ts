@@ -54,7 +54,10 @@ export const layers: readonly Layer[] = [
   {
     of: "vmm/",
     imports: [...facts, publicClasses, "kvm.ts", "index.ts"],
-    node: ["node:crypto", "node:events", "node:fs", "node:path", "node:stream", "node:util", "node:zlib"],
+    node: [
+      ...["node:crypto", "node:events", "node:fs", "node:path", "node:stream", "node:util", "node:worker_threads"],
+      "node:zlib",
+    ],
     why: "a VMM uses what users have",
   },
   {

@@ -84,6 +84,7 @@ export function createMachine(options: CreateMachineOptions): BootMachine {
         devices: [uart, new Pl031(), ...virtio, ...(options.devices ?? [])],
         interruptController: "gic",
         strayAccess: "aborts",
+        threads: threadsFor(kvm, options),
       }),
     );
     machine.loadLinux(program, { append, ...(initrdBytes !== undefined && { initrd: initrdBytes }) });
@@ -166,6 +167,10 @@ export class BootMachine implements Disposable {
     this.close();
   }
 }
+
+/** The model runs several CPUs at once in Workers alone; a trace sees what is called on this thread alone. */
+const threadsFor = (kvm: Kvm, { cpus = 1, open }: CreateMachineOptions): "this" | "workers" =>
+  kvm.backend === "model" && cpus > 1 && open?.trace === undefined ? "workers" : "this";
 
 const contentOf = (source: string | URL | Uint8Array): Uint8Array =>
   source instanceof Uint8Array ? source : readFileSync(source);

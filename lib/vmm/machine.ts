@@ -15,6 +15,7 @@ import {
 } from "../index.js";
 import { boardTree } from "./board.js";
 import { finishCpu } from "./cpu-features.js";
+import { type CpuRunner, CpuThread } from "./cpu-thread.js";
 import { type Device, readDevice, writeDevice } from "./device.js";
 import { flattenTree } from "./device-tree.js";
 import { LoadError, MachineError } from "./errors.js";
@@ -47,6 +48,11 @@ export interface MachineOptions {
   readonly interruptController?: "gic" | "none";
   /** What an access is where nothing is: the end of the run, or an external abort for the guest. Default: the end. */
   readonly strayAccess?: "ends-run" | "aborts";
+  /**
+   * Where CPUs run. "this": by `vcpu.run()`, on KVM in threads of its own, on the model in slices between which the event
+   * loop turns. "workers": each in a Worker. Default: "this".
+   */
+  readonly threads?: "this" | "workers";
 }
 
 /** How a run ended. */
@@ -77,6 +83,7 @@ export class Machine implements Disposable {
   readonly #gic: Gic | undefined;
   readonly #features: readonly VcpuFeature[];
   readonly #strayAccess: "ends-run" | "aborts";
+  readonly #threads: "this" | "workers";
   #program: Program | undefined;
   #outcome: Outcome | undefined;
   #failure: Error | undefined;
@@ -86,6 +93,7 @@ export class Machine implements Disposable {
     this.devices = devices;
     this.#features = cpuFeatures;
     this.#strayAccess = options.strayAccess ?? "ends-run";
+    this.#threads = options.threads ?? "this";
     // Some hosts have less than the 40 bits that KVM takes when nothing is said.
     const ipaBits = Math.min(kvm.has("ARM_VM_IPA_SIZE"), 40);
     const mostBytes = 2 ** ipaBits - Number(RAM_AT);
@@ -203,11 +211,14 @@ export class Machine implements Disposable {
   }
 
   async #runVcpu(vcpu: Vcpu): Promise<void> {
+    const thread = this.#threads === "workers" ? new CpuThread(vcpu) : undefined;
+    const runner: CpuRunner = thread ?? vcpu;
     try {
-      while (this.#outcome === undefined) this.#handle(vcpu, await vcpu.run());
+      while (this.#outcome === undefined) this.#handle(vcpu, await runner.run());
     } catch (error) {
       this.#fail(error as Error);
     }
+    await thread?.end();
   }
 
   /** The first failure is what `run()` rejects with. */
