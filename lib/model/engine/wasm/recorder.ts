@@ -161,7 +161,8 @@ export class Recorder implements MachineOn<Node, Node, Node, Node, Node> {
     return refuse();
   }
   barrier(kind: Barrier): void {
-    if (kind === "DSB" || kind === "DMB") this.trace.effect("fence", []);
+    // DSB may have to wait for other CPUs.
+    if (kind === "DMB") this.trace.effect("fence", []);
     else refuse();
   }
 
