@@ -118,6 +118,7 @@ const vcpuTable = [
   ["debugControl", 1, "KVM_SET_GUEST_DEBUG: control"],
   ["stepPending", 1, "1: an instruction was stepped by other means, its exit is still to come"],
   ["skipped", 1, "1: this KVM_RUN has done the instruction before PC by other means since it was last in the guest"],
+  ["thread", 1, "the thread that ran it last, and may remember more than it should: its id plus 1"],
   ["inGuest", 1, "1: its thread spends guest time, with what the engine remembers of memory"],
   ["cachesFollowed", 1, "1: writes of SCTLR_EL1 and its like are trapped, see kvm/traps.ts"],
   ["debugRegs", 64, "dbg_bcr, dbg_bvr, dbg_wcr, dbg_wvr"],

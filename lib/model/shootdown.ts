@@ -1,6 +1,7 @@
 // TLB maintenance that reaches the vCPUs of other threads: a request in their attention words, which their engines clear
 // when they have forgotten what they remembered. A vCPU that spends no guest time looks there before it does again.
 
+import { threadId } from "node:worker_threads";
 import { Attention, cells } from "./cpu/state.js";
 import { allVcpus, type VcpuState } from "./vcpu-state.js";
 
@@ -23,6 +24,10 @@ export class Shootdown {
 
   /** Guest time. The exchange is ordered before the engine's first look at the attention word. */
   inGuest<T>(run: () => T): T {
+    // Elsewhere it may have changed its mind about what this thread remembers.
+    if (this.#vcpu.exchange("thread", threadId + 1) !== threadId + 1) {
+      Atomics.or(this.#vcpu.cpu.words, ATTENTION, Attention.flush);
+    }
     this.#vcpu.exchange("inGuest", 1);
     try {
       return run();

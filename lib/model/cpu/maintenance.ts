@@ -11,7 +11,7 @@ export interface Maintenance {
   readonly needs: readonly Feature[];
   /**
    * Caches are not modelled, so most do nothing; those by address still have to find their page ("byAddress"), DC ZVA
-   * zeroes. Every TLBI invalidates all that is remembered, on all CPUs.
+   * zeroes. A TLBI invalidates what tlb.ts says that it names, and everything on other CPUs.
    */
   readonly effect: "nothing" | "bySetWay" | "zero" | "byAddress" | "invalidate" | AddressTranslation;
 }

@@ -46,6 +46,10 @@ export interface Translation {
   readonly shareability: number;
   /** GP of the descriptor: branches must land where they may (FEAT_BTI). */
   readonly guarded: boolean;
+  /** log2 of the bytes that the descriptor maps. */
+  readonly shift: number;
+  /** For every address space. */
+  readonly global: boolean;
 }
 
 /** A fault of stage 1, with its status code, level included. */
@@ -110,6 +114,11 @@ export function regimeOf(state: CpuState): Regime {
     hierarchyOff: field(mmfr1, 12, 4) !== 0,
     el0Prevention: field(mmfr2, 60, 4) !== 0,
   };
+}
+
+/** The address space that translations which are not global belong to: TCR_EL1.A1 says where it stands, AS its size. */
+export function asidOf({ tcr, ttbr }: Regime): number {
+  return field(ttbr[bit(tcr, 22) ? 1 : 0], 48, bit(tcr, 36) ? 16 : 8);
 }
 
 /** log2 of the granule that TG0 or TG1 says; a reserved or missing one is taken for the smallest there is. */
@@ -185,6 +194,8 @@ export function translateStage1(
       attributes: field(regime.mair, 8 * field(descriptor, 2, 3), 8),
       shareability: field(descriptor, 8, 2),
       guarded: bit(descriptor, 50),
+      shift,
+      global: !bit(descriptor, 11),
     };
   }
 }
@@ -201,6 +212,8 @@ function withoutTables(regime: Regime, address: bigint, high: boolean, access: A
     attributes: access.kind === "fetch" ? 0xff : 0,
     shareability: 2,
     guarded: false,
+    shift: 12,
+    global: true,
   };
 }
 

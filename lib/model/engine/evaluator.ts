@@ -32,6 +32,7 @@ import { debugEnabled, stepAfterReturn } from "../cpu/self-debug.js";
 import type { Access } from "../cpu/stage1.js";
 import { Attention, type CpuState, cells, Pstate } from "../cpu/state.js";
 import { type SystemOutcome, SystemRegisters } from "../cpu/sysregs.js";
+import { invalidationOf } from "../cpu/tlb.js";
 import { AtomicMemory } from "./atomic-memory.js";
 import { crc32 } from "./crc32.js";
 import { DecodeCache } from "./decode-cache.js";
@@ -545,7 +546,7 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean, Cell>
     else if (outcome === "zero") this.memory.zero(value, this.registers.zeroBlockBytes);
     else if (outcome === "byAddress") this.memory.maintain(value);
     else if (outcome === "invalidate") {
-      this.memory.flush();
+      this.memory.invalidate(invalidationOf(id, this.state.quads[value >> 1]!));
       this.environment.invalidateOthers?.();
       this.invalidating = true;
     } else if (typeof outcome === "object")

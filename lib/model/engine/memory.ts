@@ -1,7 +1,7 @@
 // The evaluator's guest memory: virtual addresses to bytes of the shared memory, by way of stage 1 and the bus.
 //
-// What stage 1 says of a page is remembered for each kind of access, and forgotten with every TLBI and whenever a
-// register of the translation regime changes.
+// What stage 1 says of a page is remembered for each kind of access, until a TLBI names it or a register of the
+// translation regime changes. Of the registers with the tables' addresses, only what is not global.
 //
 // What must be aligned (DDI 0487 B2, "Alignment support"): exclusives, acquire and release, atomics, always; everything
 // when SCTLR_EL1.A is set; and everything in Device memory, which all data is while stage 1 is off, unless the environment
@@ -17,6 +17,7 @@ import { EE, isBigEndian, reversed } from "../cpu/data-order.js";
 import { Fsc } from "../cpu/exceptions.js";
 import {
   type Access,
+  asidOf,
   isDevice,
   type Regime,
   regimeOf,
@@ -25,6 +26,7 @@ import {
   translateStage1,
 } from "../cpu/stage1.js";
 import { type CpuState, cells, Pstate } from "../cpu/state.js";
+import type { Invalidation } from "../cpu/tlb.js";
 import { CODE, GUARDED, MUST_ALIGN, NOTHING, PAGE, PAGE_CACHE_BYTES, PageCache, place } from "./page-cache.js";
 import type { Bus } from "./stop.js";
 import type { Cell, Wide } from "./wide.js";
@@ -55,6 +57,10 @@ export interface Faults {
 /** The registers that translation depends on, by cell: when one changes, all that is remembered goes. */
 const CONTROLS = (["SCTLR_EL1", "TCR_EL1", "TTBR0_EL1", "TTBR1_EL1", "MAIR_EL1"] as const).map(
   (name) => cells.sysregs + sysRegIndex(name),
+);
+
+const TABLE_BASES: ReadonlySet<number> = new Set(
+  (["TTBR0_EL1", "TTBR1_EL1"] as const).map((name) => cells.sysregs + sysRegIndex(name)),
 );
 
 /** The pages of one way to access memory. */
@@ -109,6 +115,8 @@ export class GuestMemory {
   private readonly controls = new BigUint64Array(CONTROLS.length);
   private regime!: Regime;
   private sctlr = 0;
+  /** The address space of what is remembered and not global. */
+  private asid = 0;
   /** Data accesses are big-endian now. */
   bigEndian = false;
   /** Of addresses of instructions: bit 0 in the lower range, bit 1 in the upper. */
@@ -170,13 +178,36 @@ export class GuestMemory {
   controlChanged(): void {
     const { controls, q } = this;
     if (CONTROLS.every((cell, n) => q[cell] === controls[n])) return;
+    const onlyTables = CONTROLS.every((cell, n) => q[cell] === controls[n] || TABLE_BASES.has(cell));
     for (const [n, cell] of CONTROLS.entries()) controls[n] = q[cell]!;
-    this.idRegistersChanged();
+    if (onlyTables) this.tablesChanged();
+    else this.idRegistersChanged();
+  }
+
+  /** Other tables: what is global stays until a TLBI, and so would the rest, were address spaces told apart. */
+  private tablesChanged(): void {
+    this.regime = regimeOf(this.state);
+    this.asid = asidOf(this.regime);
+    for (const { reads, writes, fetches } of this.contexts) {
+      reads.dropLocals();
+      writes.dropLocals();
+      fetches.dropLocals();
+    }
+  }
+
+  /** TLBI. */
+  invalidate(what: Invalidation): void {
+    for (const { reads, writes, fetches } of this.contexts) {
+      reads.invalidate(what, this.asid);
+      writes.invalidate(what, this.asid);
+      fetches.invalidate(what, this.asid);
+    }
   }
 
   /** The same after the ID registers changed. */
   idRegistersChanged(): void {
     this.regime = regimeOf(this.state);
+    this.asid = asidOf(this.regime);
     this.sctlr = Number(this.state.get("SCTLR_EL1") & 0xffff_ffffn);
     const { tcr } = this.regime;
     this.topByteIgnored = Number((tcr >> 37n) & ~(tcr >> 51n) & 3n);
@@ -221,7 +252,7 @@ export class GuestMemory {
     this.flush();
   }
 
-  /** Forgets all translations: TLBI. */
+  /** Forgets all translations. */
   flush(): void {
     for (const { reads, writes, fetches } of this.contexts) {
       reads.clear();
@@ -374,7 +405,7 @@ export class GuestMemory {
     const isCode = write && this.code?.isCode(at) === true;
     const aligned = device || (this.sctlr & SCTLR_A) !== 0 ? MUST_ALIGN : 0;
     // A watched page must be asked for again.
-    cache.put(lo, hi, aligned | (isCode ? CODE : 0) | (watched ? NOTHING : 0), at, device ? 1 : 0);
+    cache.put(lo, hi, aligned | (isCode ? CODE : 0) | (watched ? NOTHING : 0), at, device ? 1 : 0, translation);
     if (isCode) this.code?.written(cache.offset(lo), bytes);
   }
 
@@ -394,7 +425,7 @@ export class GuestMemory {
     const at = this.bus.page(found.address & ~4095n, "fetch");
     if (at < 0) this.faults.stage2Fetch(address, found.address, -at);
     this.busChangedDuringLookup();
-    this.fetches.put(lo, hi, 0, at, found.guarded ? GUARDED : 0);
+    this.fetches.put(lo, hi, 0, at, found.guarded ? GUARDED : 0, found);
   }
 
   /** Whether the page of this address, which was fetched from last, is guarded. */

@@ -2,11 +2,14 @@
 // four 32-bit words, as generated code reads them: the page's virtual address (low and high word), what added to the low
 // word of an address in it gives the offset of the byte in the memory, and one more word.
 
-import type { Access } from "../cpu/stage1.js";
+import type { Access, Translation } from "../cpu/stage1.js";
+import { type Invalidation, invalidates } from "../cpu/tlb.js";
 
 /** A power of two. */
 export const ENTRIES = 1024;
 const WORDS = 4;
+/** So many pages are looked for one by one. */
+const FEW = 64;
 export const PAGE_CACHE_BYTES = ENTRIES * WORDS * 4;
 
 // Bits below the page in the low word of the tag.
@@ -23,6 +26,12 @@ export const GUARDED = 1;
 export class PageCache {
   /** By `place`. */
   readonly words: Int32Array;
+  /** Of the translation that each entry is a part of: log2 of its bytes, and 1 where it is one address space's. */
+  private readonly shifts = new Uint8Array(ENTRIES);
+  private readonly locals = new Uint8Array(ENTRIES);
+  /** There may be entries of translations larger than a page; of one address space. */
+  private hasBlocks = false;
+  private hasLocals = false;
 
   constructor(
     readonly access: Access,
@@ -34,6 +43,35 @@ export class PageCache {
 
   clear(): void {
     this.words.fill(NOTHING);
+    this.hasBlocks = false;
+    this.hasLocals = false;
+  }
+
+  /** Forgets what a TLBI names; `asid` is the address space of the entries that are not global. */
+  invalidate(what: Invalidation, asid: number): void {
+    if (what.by === "everything") this.clear();
+    else if (what.by === "asid") {
+      if (what.asid === asid) this.dropLocals();
+    } else if (!this.hasBlocks && what.last - what.first < FEW) {
+      for (let page = what.first; page <= what.last; page++) this.invalidateEntry(page & (ENTRIES - 1), what, asid);
+    } else {
+      for (let n = 0; n < ENTRIES; n++) this.invalidateEntry(n, what, asid);
+    }
+  }
+
+  /** Forgets what is not global: another address space. */
+  dropLocals(): void {
+    if (!this.hasLocals) return;
+    this.hasLocals = false;
+    for (let n = 0; n < ENTRIES; n++) if (this.locals[n] === 1) this.words[n * WORDS] = NOTHING;
+  }
+
+  private invalidateEntry(n: number, what: Invalidation, asid: number): void {
+    const tag = this.words[n * WORDS]!;
+    if ((tag & NOTHING) !== 0) return;
+    const page = (this.words[n * WORDS + 1]! & 0xff_ffff) * 0x10_0000 + (tag >>> 12);
+    const entry = { page, shift: this.shifts[n]!, global: this.locals[n] === 0 };
+    if (invalidates(what, entry, asid)) this.words[n * WORDS] = NOTHING;
   }
 
   /** Whether the page of this address is there; whatever is to be minded of it. */
@@ -42,9 +80,13 @@ export class PageCache {
     return (this.words[i]! & (PAGE | NOTHING)) === (lo & PAGE) && this.words[i + 1] === hi;
   }
 
-  /** `at`: offset of the page in the memory; `more`: of data, 1 is Device memory; of instructions, see GUARDED. */
-  put(lo: number, hi: number, flags: number, at: number, more: number): void {
+  /** A page of a translation. `at`: offset of the page in the memory; `more`: of data, 1 is Device memory; of instructions, see GUARDED. */
+  put(lo: number, hi: number, flags: number, at: number, more: number, { shift, global }: Translation): void {
     const i = place(lo);
+    this.shifts[i / WORDS] = shift;
+    this.locals[i / WORDS] = global ? 0 : 1;
+    if (shift > 12) this.hasBlocks = true;
+    if (!global) this.hasLocals = true;
     this.words[i] = (lo & PAGE) | flags;
     this.words[i + 1] = hi;
     this.words[i + 2] = at - (lo & PAGE);
