@@ -5,6 +5,7 @@ import {
   type Exit,
   type GuestMemory,
   type Kvm,
+  KvmError,
   type MmioExit,
   pc,
   sysReg,
@@ -106,7 +107,7 @@ export class Machine implements Disposable {
     const vcpus: Vcpu[] = [];
     this.vcpus = vcpus;
     try {
-      this.ram = this.vm.addMemory({ at: RAM_AT, bytes: memoryBytes });
+      this.ram = ramOf(this.vm, memoryBytes);
       this.#gic = options.interruptController === "gic" ? createGic(this.vm, cpus) : undefined;
       if (this.#strayAccess === "aborts") this.vm.enableCap("ARM_NISV_TO_USER");
       for (let id = 0; id < cpus; id++) {
@@ -283,6 +284,16 @@ export class Machine implements Disposable {
     const at = vcpu.getReg(pc);
     const name = this.#program?.symbols?.nameOf(at);
     return `, CPU ${vcpu.id} at pc ${hex(at)}${name === undefined ? "" : ` (${name})`}`;
+  }
+}
+
+function ramOf(vm: Vm, bytes: number): GuestMemory {
+  try {
+    return vm.addMemory({ at: RAM_AT, bytes });
+  } catch (error) {
+    if (!(error instanceof KvmError) || error.code !== "ENOMEM") throw error;
+    const mib = bytes / 2 ** 20;
+    throw new MachineError(`the host has no ${mib} MiB for the guest (ENOMEM): give the machine less memory`);
   }
 }
 

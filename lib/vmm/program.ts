@@ -30,6 +30,8 @@ export const FLAT_OFFSET = 0x80000n;
 
 const hex = (value: bigint): string => `0x${value.toString(16)}`;
 
+const mib = (bytes: bigint): bigint => (bytes + 0xf_ffffn) >> 20n;
+
 /** Reads a program and checks that it fits into `ram`. LoadError says what is wrong with it. */
 export function parseProgram(file: Uint8Array, ram: RamRange): Program {
   if (file.length === 0) throw new LoadError("the file is empty");
@@ -37,9 +39,8 @@ export function parseProgram(file: Uint8Array, ram: RamRange): Program {
   const end = ram.at + BigInt(ram.bytes);
   for (const { at, bytes } of program.segments) {
     if (at < ram.at || at + bytes > end) {
-      throw new LoadError(
-        `the program needs memory at ${hex(at)}–${hex(at + bytes)}, RAM is at ${hex(ram.at)}–${hex(end)}`,
-      );
+      const needs = `the program needs memory at ${hex(at)}–${hex(at + bytes)}, RAM is at ${hex(ram.at)}–${hex(end)}`;
+      throw new LoadError(at < ram.at ? needs : `${needs}: ${mib(at + bytes - ram.at)} MiB would do`);
     }
   }
   return program;

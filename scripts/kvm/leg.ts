@@ -21,7 +21,7 @@ const contractFolders = [
   { folder: "dist/test/bad-input", files: "exit.test.js" },
   { folder: "dist/test/bad-input", files: "life.test.js" },
   { folder: "dist/test/native", files: "**/*.test.js" },
-  { folder: "dist/test/vmm", files: "machine.test.js" },
+  { folder: "dist/test/vmm", files: "{create-,}machine.test.js" },
   { folder: "dist/test/guests", files: "run.test.js" },
   { folder: "dist/test/cli", files: "run.test.js" },
   { folder: "dist/test/cli", files: "boot.test.js" },

@@ -82,7 +82,7 @@ describe("kvm-arm64 run", function () {
       [scratch("foreign.elf", foreign)]: "the ELF file is for x86-64, not for AArch64",
       [scratch("empty", new Uint8Array(0))]: "the file is empty",
       [scratch("huge.bin", new Uint8Array(2 << 20))]:
-        "the program needs memory at 0x40080000–0x40280000, RAM is at 0x40000000–0x40200000",
+        "the program needs memory at 0x40080000–0x40280000, RAM is at 0x40000000–0x40200000: 3 MiB would do",
       [folder]: "EISDIR: illegal operation on a directory, read",
       [join(folder, "missing")]: `ENOENT: no such file or directory, open '${join(folder, "missing")}'`,
     };
@@ -109,7 +109,7 @@ describe("kvm-arm64 run", function () {
     assert.match(stderr, /machine {2}512 CPUs, 2 GiB at 0x40000000/);
     assert.equal(
       (await run("--memory", "8G", hello)).stderr,
-      "kvm-arm64: ENOMEM: out of memory, mmap 8589934592 bytes\n",
+      "kvm-arm64: the host has no 8192 MiB for the guest (ENOMEM): give the machine less memory\n",
     );
   });
 
