@@ -11,7 +11,7 @@ const usage = `npm run test:differential -- [options]
 ${machineUsage}
   --ops N              calls to make on each kernel (default 60000)
   --seed N             what they are made of (default: 50000 of seed 1, the others of a new one)
-  --only N             of that seed, this sequence alone
+  --only N,N           of that seed, these sequences alone
   --shrink N           how often a sequence may be run to shrink it (default 400)
 Without --kernel, every kernel in turn.`;
 

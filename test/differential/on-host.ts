@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 
 const [port = ""] = process.argv.slice(2);
 /** A sequence takes less than a second. */
-const patienceMs = 60_000;
+const patienceMs = 30_000;
 const IDLE = "-".charCodeAt(0);
 /** Of more there is nothing to learn. */
 const mostDeaths = 50;

@@ -77,7 +77,9 @@ export class Picture {
         return;
       }
       case "map.close":
+        // Where it was there is other memory now, without code.
         this.#closedMaps.add(op.on);
+        for (const cpu of this.#cpus.values()) cpu.armed = false;
         return;
       case "vm.setUserMemoryRegion":
       case "vm.setUserMemoryRegion2":

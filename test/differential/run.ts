@@ -29,7 +29,7 @@ const { values } = parseArgs({
     socket: { type: "string" },
     /** SEED:CALLS, repeatable. */
     run: { type: "string", multiple: true },
-    /** Of the only seed, this sequence alone. */
+    /** Of the only seed, these sequences alone, by commas. */
     only: { type: "string" },
     /** How often a sequence may be run to shrink it. */
     shrink: { type: "string" },
@@ -106,23 +106,24 @@ interface Asked {
   readonly answers: Promise<Answers | Error>;
 }
 
+/** The numbers of the sequences: those that are named, or all. */
+function* numbers(): Generator<number> {
+  if (values.only !== undefined) yield* values.only.split(",").map(Number);
+  else for (let number = 0; ; number++) yield number;
+}
+
 /** Makes sequences and asks for them, some ahead of what is judged. */
 function* asked(seed: number, calls: number): Generator<Asked> {
   const ahead: Asked[] = [];
   let planned = 0;
-  for (let number = Number(values.only ?? 0); ; number++) {
-    const enough = planned >= calls || (values.only !== undefined && planned > 0);
-    if (!enough) {
-      const sequence = makeSequence(seed, number, facts);
-      const answers = line.ask(sequence, null).catch((error: Error) => error);
-      planned += sequence.length;
-      ahead.push({ number, sequence, answers });
-    }
-    if (!enough && ahead.length < AHEAD) continue;
-    const next = ahead.shift();
-    if (next === undefined) return;
-    yield next;
+  for (const number of numbers()) {
+    const sequence = makeSequence(seed, number, facts);
+    ahead.push({ number, sequence, answers: line.ask(sequence, null).catch((error: Error) => error) });
+    planned += sequence.length;
+    if (planned >= calls) break;
+    if (ahead.length >= AHEAD) yield ahead.shift()!;
   }
+  yield* ahead;
 }
 
 /** Judges one sequence: how many calls were compared, and the error if there is one. */

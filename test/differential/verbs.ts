@@ -40,8 +40,16 @@ const attributes = (kind: string) => ({
   [`${kind}.setDeviceAttr`]: verb<AttrFd>("KVM_SET_DEVICE_ATTR", (on, group, attr, value) =>
     on.setDeviceAttr(group, attr, value),
   ),
-  [`${kind}.getDeviceAttr`]: verb<AttrFd>("KVM_GET_DEVICE_ATTR", (on, group, attr, bytes) =>
-    bytes === null ? on.getDeviceAttr(group, attr, null) : into(bytes, (value) => on.getDeviceAttr(group, attr, value)),
+  /** `given`: how many bytes there are for the answer, or what stands there before. */
+  [`${kind}.getDeviceAttr`]: verb<AttrFd>(
+    "KVM_GET_DEVICE_ATTR",
+    (on, group, attr, given: number | Uint8Array | null) => {
+      if (given === null) return on.getDeviceAttr(group, attr, null);
+      return into(typeof given === "number" ? given : given.length, (value) => {
+        if (typeof given !== "number") value.set(given);
+        on.getDeviceAttr(group, attr, value);
+      });
+    },
   ),
   [`${kind}.hasDeviceAttr`]: verb<AttrFd>("KVM_HAS_DEVICE_ATTR", (on, group, attr) => on.hasDeviceAttr(group, attr)),
 });

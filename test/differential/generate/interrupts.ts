@@ -230,7 +230,7 @@ function deviceOp(m: Maker, vm: VmPlan) {
       device.name,
       group,
       attr,
-      random.once(40) ? null : group === GROUP.ADDR && attr === 5n ? 8 : bytes,
+      random.once(40) ? null : group === GROUP.ADDR && attr === 5n ? u64(BigInt(random.pick([0, 0, 1, 2]))) : bytes,
     );
   }
   m.emit("device.setDeviceAttr", device.name, group, attr, random.once(40) ? null : value);

@@ -18,7 +18,7 @@ const PTRAUTH = 3 << 5;
 function someFeatures({ random, facts }: Maker, theme: Theme): number {
   let features = random.once(12) ? 0 : 1 << 2;
   if (theme === "pmu" ? !random.once(8) : random.once(4)) features |= PMU;
-  if (random.once(5)) features |= SVE;
+  if (theme === "registers" ? random.once(2) : random.once(5)) features |= SVE;
   if (random.once(5)) features |= PTRAUTH;
   return features & facts.features;
 }
