@@ -23,7 +23,7 @@ import { clampBinaryPoints, wakes } from "./gic/cpu-interface.js";
 import { type Gic, gicOf } from "./gic/gic.js";
 import { readGicRegister, writeGicRegister } from "./gic/guest-registers.js";
 import { interruptEnded } from "./gic/irqfd.js";
-import { ownTimerLines, setOwnedLine, setTimerLines } from "./gic/lines.js";
+import { followTimers, ownTimerLines, setOwnedLine, setTimerLines } from "./gic/lines.js";
 import { readUntrapped, writeUntrapped } from "./gic/untrapped.js";
 import { mapGic } from "./gic/v3.js";
 import { shareRing } from "./kvm/buses.js";
@@ -78,6 +78,8 @@ export class Runner {
   /** null: the vCPU's lines are userspace's. */
   #gic: Gic | null = null;
   #budget = 20_000;
+  /** Whether the guest wrote to a timer register: the slice ends for that, which is no exit. */
+  readonly #slice = { timerWritten: false };
 
   constructor(vcpu: VcpuState, eventFds: EventFds) {
     this.#vcpu = vcpu;
@@ -85,7 +87,7 @@ export class Runner {
     this.#bus = new SlotBus(vcpu);
     this.#shootdown = new Shootdown(vcpu);
     this.#pmu = new Pmu(vcpu, () => this.#engine.executed);
-    this.#engine = engineOf(vcpu, this.#bus, environmentOf(vcpu, eventFds, this.#pmu, this.#shootdown));
+    this.#engine = engineOf(vcpu, this.#bus, environmentOf(vcpu, eventFds, this.#pmu, this.#shootdown, this.#slice));
   }
 
   /** Guest instructions executed on this thread. */
@@ -98,12 +100,11 @@ export class Runner {
     const vcpu = this.#vcpu;
     if (vcpu.get("initialised") === 0) return errno("ENOEXEC");
     if (vcpu.feature(Feature.sve) && vcpu.get("finalized") === 0) return errno("EPERM");
-    const ranBefore = vcpu.get("firstRunDone") === 1;
     const refused = this.#prepare();
     if (refused !== null) return errno(refused);
     this.#gic = gicOf(vcpu.vm);
     // Devices look up as the vCPU is loaded, if only to leave at once.
-    if (this.#gic !== null && ranBefore) this.#driveLines();
+    if (this.#gic !== null) this.#driveLines();
     loadRegisters(vcpu);
     vcpu.put("skipped", 0);
     if (vcpu.run.getUint32(run.exit_reason, true) === KVM_EXIT.MMIO) completeMmio(vcpu);
@@ -177,8 +178,10 @@ export class Runner {
         return "exit";
       }
       if (vcpu.exchange("pmuStart", 0) === 1) startPmu(vcpu);
-      if (this.#gic !== null) this.#settle(this.#gic);
-      else if (this.#lineChanged()) return this.#interrupted("line");
+      if (this.#gic === null) {
+        if (this.#lineChanged()) return this.#interrupted("line");
+      } else if (!this.#slice.timerWritten) this.#settle(this.#gic);
+      this.#slice.timerWritten = false;
       if (state === KVM_MP_STATE.SUSPENDED) continue;
       if (this.#lacksState()) return "exit";
       const outcome = yield* this.#enter();
@@ -251,6 +254,7 @@ export class Runner {
     const budget = this.#gic === null ? this.#budget : this.#untilTimer();
     const stop = this.#shootdown.inGuest(() => this.#engine.run(Math.min(budget, this.#pmu.untilInterrupt)));
     this.#pmu.count();
+    if (stop.kind !== "kicked") this.#slice.timerWritten = false;
     if (stop.kind === "budget") {
       if (budget === this.#budget) this.#adapt(performance.now() - began);
       return "resume";
@@ -285,6 +289,7 @@ export class Runner {
         return "resume";
       case Ec.dataAbortLower:
       case Ec.instructionAbortLower:
+        if (this.#gic !== null) this.#driveLines();
         return guestAbort(vcpu, this.#bus, this.#eventFds, stop);
       default:
         return this.#debugExit(stop.esr, stop.far);
@@ -408,7 +413,13 @@ function engineOf(vcpu: VcpuState, bus: SlotBus, environment: Environment): Eval
   );
 }
 
-function environmentOf(vcpu: VcpuState, eventFds: EventFds, pmu: Pmu, shootdown: Shootdown): Environment {
+function environmentOf(
+  vcpu: VcpuState,
+  eventFds: EventFds,
+  pmu: Pmu,
+  shootdown: Shootdown,
+  slice: { timerWritten: boolean },
+): Environment {
   const { vm } = vcpu;
   return {
     kernel: vcpu.vm.profile.kernel,
@@ -437,8 +448,9 @@ function environmentOf(vcpu: VcpuState, eventFds: EventFds, pmu: Pmu, shootdown:
     registerWritten(name) {
       controlWritten(vcpu, name);
       if (!isTimerRegister(name)) return;
-      if (vm.get("irqchip") !== 0) setTimerLines(vcpu, timerLevels(vcpu));
+      if (vm.get("irqchip") !== 0) followTimers(vcpu, timerLevels(vcpu));
       // The slice ends when the timer fires next, or at once: without a GIC, a line that changed is userspace's.
+      slice.timerWritten = true;
       vcpu.cpu.kick();
     },
     invalidateOthers: () => shootdown.request(),

@@ -124,6 +124,12 @@ export function timerLevels(vcpu: VcpuState): bigint {
   return levels;
 }
 
+/** Whether the timer whose interrupt this is has reached its deadline, and says so. */
+export function hasFired(vcpu: VcpuState, intid: number): boolean {
+  const attr = timers.findIndex((_, n) => timerIntid(vcpu, n) === intid);
+  return attr >= 0 && (timerLevels(vcpu) & timers[attr]!.line) !== 0n;
+}
+
 /** Milliseconds until the next timer fires; Infinity: none that has not fired yet. */
 export function nextTimer(vcpu: VcpuState): number {
   let least = Number.POSITIVE_INFINITY;

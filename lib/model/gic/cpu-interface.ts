@@ -3,6 +3,7 @@
 // of the host's. Everything here is to be called inside `vm.gicLocked`.
 
 import { KVM_DEV_TYPE } from "../../uapi/constants.js";
+import { hasFired } from "../cpu/timer.js";
 import type { VcpuState } from "../vcpu-state.js";
 import type { Gic, Ref } from "./gic.js";
 import { FIRST_LPI, Field, type GicVcpuCell, gicVcpuCells, Irq, MOST_INTIDS, PRIVATE } from "./layout.js";
@@ -131,6 +132,8 @@ export function acknowledge(gic: Gic, vcpu: VcpuState, group: Group): number {
   gic.change(ref, Irq.entered, false);
   // The level of a level-sensitive interrupt, set or not by a write, lasts until the guest has done with it.
   if (!gic.has(ref, Irq.level)) gic.change(ref, Irq.latch, false);
+  // From now on it is the physical interrupt that tells.
+  if (gic.has(ref, Irq.physical)) gic.change(ref, Irq.line, hasFired(vcpu, gic.read(ref, Field.intid)));
   const bit = (priorityOf(gic, ref) & preemptionMask(vcpu, group)) >> (8 - preemptionBits(vcpu));
   const n = bit >> 5;
   putActivePriorities(vcpu, group, n, activePriorities(vcpu, group, n) | (1 << (bit & 31)));

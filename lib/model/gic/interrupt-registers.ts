@@ -1,18 +1,20 @@
 // The registers that hold some bits for each interrupt, the same in the distributor and in the redistributors: by byte
 // or word, for the guest and for userspace. IHI 0069, "The GIC Distributor register descriptions".
 
+import { hasFired } from "../cpu/timer.js";
 import type { VcpuState } from "../vcpu-state.js";
 import type { Gic, Ref } from "./gic.js";
 import { Field, Irq, PRIVATE } from "./layout.js";
 
-/** One access. `at`: offset in the frame; userspace's accesses restore state and do not act as a guest's. */
+/** One access. `at`: offset in the frame. */
 export interface Access {
   readonly gic: Gic;
   /** The redistributor's vCPU, or whoever accesses the distributor. */
   readonly vcpu: VcpuState;
   readonly at: number;
   readonly bytes: number;
-  readonly by: "guest" | "user";
+  /** The vCPU whose guest it is; userspace's accesses restore state and do not act as a guest's. */
+  readonly by: VcpuState | "user";
 }
 
 /** What is done with the bits of one interrupt. */
@@ -35,9 +37,12 @@ function changeAndQueue(gic: Gic, ref: Ref, bit: number, to: boolean): void {
   gic.queue(ref);
 }
 
-const pending = (gic: Gic, ref: Ref, by: Access["by"]): number =>
+function pending(gic: Gic, ref: Ref, by: Access["by"]): number {
   // Userspace saves the latch; the level comes back with its line.
-  by === "user" ? flag(Irq.latch)(gic, ref) : gic.isPending(ref) ? 1 : 0;
+  if (by === "user") return flag(Irq.latch)(gic, ref);
+  const isPending = gic.has(ref, Irq.physical) ? hasFired(by, gic.read(ref, Field.intid)) : gic.isPending(ref);
+  return isPending ? 1 : 0;
+}
 
 const set =
   (bit: number) =>
@@ -50,6 +55,13 @@ const clear =
     if (value === 0) return;
     gic.change(ref, bit, false);
     gic.changed(ref);
+  };
+
+/** Whether a physical interrupt is active, userspace does not say. */
+const unlessPhysical =
+  (write: BitHandlers["write"]): BitHandlers["write"] =>
+  (gic, ref, value, by) => {
+    if (by !== "user" || !gic.has(ref, Irq.physical)) write(gic, ref, value, by);
   };
 
 export const interruptRegisters = {
@@ -72,11 +84,11 @@ export const interruptRegisters = {
     bits: 1,
     read: (gic, ref, by) => (by === "user" ? 0 : pending(gic, ref, by)),
     write(gic, ref, value, by) {
-      if (by === "guest") clear(Irq.latch)(gic, ref, value);
+      if (by !== "user") clear(Irq.latch)(gic, ref, value);
     },
   },
-  setActive: { bits: 1, read: flag(Irq.active), write: set(Irq.active) },
-  clearActive: { bits: 1, read: flag(Irq.active), write: clear(Irq.active) },
+  setActive: { bits: 1, read: flag(Irq.active), write: unlessPhysical(set(Irq.active)) },
+  clearActive: { bits: 1, read: flag(Irq.active), write: unlessPhysical(clear(Irq.active)) },
   priority: {
     bits: 8,
     read: (gic, ref) => gic.read(ref, Field.priority),

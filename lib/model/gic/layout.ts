@@ -49,6 +49,8 @@ export const Irq = {
   entered: 128,
   /** An in-kernel device drives the line: userspace can not. */
   owned: 64,
+  /** It is the virtual side of a physical interrupt: that of a timer. */
+  physical: 256,
 } as const;
 
 // biome-ignore format: table

@@ -1,12 +1,13 @@
 // Who moves the lines of interrupts: userspace by KVM_IRQ_LINE, and the in-kernel devices of a vCPU, which own theirs.
 
+import { decode } from "../../arm64/fields.js";
 import { Refused } from "../../errors.js";
 import { KVM_ARM_IRQ_TYPE, KVM_DEV_TYPE } from "../../uapi/constants.js";
 import { timerIntid } from "../cpu/timer.js";
 import { allVcpus, type VcpuState, vcpuById } from "../vcpu-state.js";
 import type { VmState } from "../vm-state.js";
-import { type Gic, gicOf } from "./gic.js";
-import { Irq, PRIVATE } from "./layout.js";
+import { type Gic, gicOf, type Ref } from "./gic.js";
+import { Field, Irq, PRIVATE } from "./layout.js";
 import { initialise } from "./v3.js";
 
 const VCPU_ID_MASK = 0xff;
@@ -75,12 +76,12 @@ export function moveLine(vm: VmState, vcpu: VcpuState | null, intid: number, lev
 }
 
 /** An in-kernel device takes a line of a vCPU for itself; false: another has it. */
-export function ownLine(vcpu: VcpuState, intid: number): boolean {
+export function ownLine(vcpu: VcpuState, intid: number, flags = 0): boolean {
   const gic = gicOf(vcpu.vm)!;
   return vcpu.vm.gicLocked(() => {
     const ref = gic.find(vcpu, intid);
     if (ref === 0 || gic.has(ref, Irq.owned)) return false;
-    gic.change(ref, Irq.owned, true);
+    gic.change(ref, Irq.owned | flags, true);
     return true;
   });
 }
@@ -99,10 +100,45 @@ const TIMERS = [0, 1] as const;
 /** The first run of a vCPU: its timers own their lines. False: two have the same. */
 export function ownTimerLines(vcpu: VcpuState): boolean {
   if (gicOf(vcpu.vm) === null || vcpu.get("timersOwned") === 1) return true;
-  if (!TIMERS.every((timer) => ownLine(vcpu, timerIntid(vcpu, timer)))) return false;
+  if (!TIMERS.every((timer) => ownLine(vcpu, timerIntid(vcpu, timer), isPhysical(vcpu, timer) ? Irq.physical : 0))) {
+    return false;
+  }
   vcpu.put("timersOwned", 1);
   vcpu.vm.put("timersOwned", 1);
   return true;
+}
+
+/**
+ * The guest programs a timer. That a line rises is an exit; that it falls is seen at the next one, if the guest has been
+ * told of the interrupt.
+ */
+export function followTimers(vcpu: VcpuState, levels: bigint): void {
+  const gic = gicOf(vcpu.vm)!;
+  const toldOf = (ref: Ref) =>
+    gic.has(ref, Irq.physical) && gic.read(ref, Field.owner) !== 0 && vcpu.vm.gicLocked(() => gic.deliverable(ref));
+  for (const timer of TIMERS) {
+    const intid = timerIntid(vcpu, timer);
+    const level = ((levels >> BigInt(timer)) & 1n) === 1n;
+    if (level || !toldOf(gic.find(vcpu, intid))) setOwnedLine(vcpu, intid, level);
+  }
+}
+
+/** Whether a timer of the guest is one of the host's CPU: without VHE, the host needs the physical one for itself. */
+const isPhysical = (vcpu: VcpuState, timer: number) =>
+  timer === 0 || decode("ID_AA64MMFR1_EL1", vcpu.vm.profile.host.value("ID_AA64MMFR1_EL1")).fields.VH !== 0;
+
+/** A reset of the vCPU takes what its timers raised away. */
+export function resetTimerInterrupts(vcpu: VcpuState): void {
+  const gic = gicOf(vcpu.vm);
+  if (gic === null || vcpu.get("timersOwned") === 0) return;
+  setTimerLines(vcpu, 0n);
+  vcpu.vm.gicLocked(() => {
+    for (const ref of TIMERS.map((timer) => gic.find(vcpu, timerIntid(vcpu, timer)))) {
+      if (!gic.has(ref, Irq.physical)) continue;
+      gic.change(ref, Irq.active | Irq.latch | Irq.line, false);
+      gic.changed(ref);
+    }
+  });
 }
 
 /** The lines of the timers follow bits of device_irq_level. */

@@ -96,8 +96,10 @@ const clearPending: BitHandlers = {
   read: pending,
   write(gic, ref, value, by) {
     if (value === 0) return;
-    if (!isSgi(gic, ref)) bit.clearPending.write(gic, ref, value, "guest");
-    else if (by === "user") putSources(gic, ref, 0);
+    if (!isSgi(gic, ref)) {
+      gic.change(ref, Irq.latch, false);
+      gic.changed(ref);
+    } else if (by === "user") putSources(gic, ref, 0);
   },
 };
 
@@ -106,7 +108,7 @@ const group: BitHandlers = {
   bits: 1,
   read: bit.group.read,
   write(gic, ref, value, by) {
-    if (by === "guest" || gic.get("groupsWritable") === 1) bit.group.write(gic, ref, value);
+    if (by !== "user" || gic.get("groupsWritable") === 1) bit.group.write(gic, ref, value);
   },
 };
 
@@ -142,7 +144,7 @@ const iidr = ({ gic }: Access) => (IIDR | (gic.get("revision") << 12)) >>> 0;
 
 function writeIidr(access: Access, value: number): ErrnoName | null {
   const { gic, by } = access;
-  if (by === "guest") return null;
+  if (by !== "user") return null;
   const revision = (value & REVISION) >>> 12;
   if (((value ^ IIDR) & ~REVISION) !== 0 || !REVISIONS.includes(revision)) return "EINVAL";
   gic.put("groupsWritable", 1);

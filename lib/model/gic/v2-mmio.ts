@@ -157,7 +157,7 @@ function accessCpuInterface(gic: Gic, vcpu: VcpuState, at: number, bytes: number
 
 function accessDistributor(gic: Gic, vcpu: VcpuState, at: number, bytes: number, stored: bigint | null): Accessed {
   const row = findRow(distributorV2, gic, at, bytes);
-  const access: Access = { gic, vcpu, at, bytes, by: "guest" };
+  const access: Access = { gic, vcpu, at, bytes, by: vcpu };
   if (row === null) return { value: 0n, ended: null };
   if (stored === null) return { value: BigInt(row.read(access) >>> 0), ended: null };
   row.write(access, Number(stored & 0xffff_ffffn));

@@ -102,7 +102,7 @@ function setEnabled(gic: Gic, value: number): void {
 }
 
 function writeIidr({ gic, by }: Access, value: number): ErrnoName | null {
-  if (by === "guest") return null;
+  if (by !== "user") return null;
   const revision = (value & REVISION) >>> 12;
   if (((value ^ IIDR) & ~REVISION) !== 0 || !REVISIONS.includes(revision)) return "EINVAL";
   gic.put("revision", revision);
@@ -111,7 +111,7 @@ function writeIidr({ gic, by }: Access, value: number): ErrnoName | null {
 
 /** No direct injection of SGIs here: the register is zero, and only a zero can be restored. */
 function writeTyper2({ gic, by }: Access, value: number): ErrnoName | null {
-  if (by === "guest" || value === 0) return null;
+  if (by !== "user" || value === 0) return null;
   return gic.vm.profile.switches.gicPresetRegisters && gic.get("initialised") === 1 ? "EBUSY" : "EINVAL";
 }
 

@@ -44,7 +44,7 @@ export function accessFrames(vcpu: VcpuState, address: bigint, bytes: number, va
       vcpu: hit.vcpu,
       at: hit.at + offset,
       bytes: Math.min(bytes, 4),
-      by: "guest",
+      by: vcpu,
     });
     if (value === null)
       return pieces(bytes).reduce((all, n) => all | (BigInt(row.read(access(n))) << BigInt(8 * n)), 0n);

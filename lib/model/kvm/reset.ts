@@ -5,6 +5,7 @@ import { sysRegs } from "../../arm64/sysregs.js";
 import { EE } from "../cpu/data-order.js";
 import { resetPmu } from "../cpu/pmu.js";
 import { cells, Pstate } from "../cpu/state.js";
+import { resetTimerInterrupts } from "../gic/lines.js";
 import { madeUpClidr } from "../host/host.js";
 import { vcpuCells } from "../layout.js";
 import { Feature } from "../vcpu-features.js";
@@ -48,6 +49,7 @@ export function resetVcpu(vcpu: VcpuState, which: "first" | "again"): void {
     if (value !== null) cpu.setSysreg(index, value);
   }
   resetPmu(vcpu);
+  resetTimerInterrupts(vcpu);
   if (vcpu.get("resetPending") === 0) return;
   vcpu.put("resetPending", 0);
   cpu.pc = vcpu.quad("resetPc");
