@@ -359,7 +359,7 @@ const TIMER_CNT = 0x6030_0000_0013_df1an;
 const TIMER_CVAL = 0x6030_0000_0013_df02n;
 
 const TIMER_COUNT: Said = { access: "timer", el0: "r" };
-const TIMER_CONTROL: Said = { access: "timer", el0: "rw", reset: 0n, guestWritable: 3n };
+const TIMER_CONTROL: Said = { access: "timer", el0: "rw", reset: 0n, guestWritable: 0xffff_ffffn };
 const TIMER_COMPARE: Said = { access: "timer", el0: "rw", reset: { "6.1": "none", "6.12": "none", "7.2": 0n } };
 
 // biome-ignore format: table

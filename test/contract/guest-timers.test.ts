@@ -1,6 +1,7 @@
 // The timers as the guest has them. DDI 0487 D11; Documentation/virt/kvm/api.rst 4.138, 5 ("device_irq_level").
 
 import assert from "node:assert/strict";
+import { decode } from "../../lib/arm64/fields.js";
 import { pc, sysReg, x } from "../../lib/arm64/registers.js";
 import {
   add,
@@ -244,6 +245,22 @@ onEveryBackend("the counters in the guest", (host) => {
     const [physical, virtual] = [cpu.getReg(x(0)), cpu.getReg(x(1))];
     assert.ok(virtual >= physical && virtual - physical < SOON);
     assert.ok(physical > 1n << 45n);
+  });
+
+  it("ISTATUS of the physical one does not need ENABLE where the kernel reads it for the guest", async () => {
+    const ctl = [3, 3, 14, 2, 1] as const;
+    const { vm, cpu } = makeGuest(host, [msr([3, 3, 14, 2, 2], 31), msr(ctl, 1), isb, mrs(0, ctl), ...finish]);
+    cpu.setReg(x(1), 0xf8n | IMASK);
+    const vhe = decode("ID_AA64MMFR1_EL1", cpu.getReg(sysReg("ID_AA64MMFR1_EL1"))).fields.VH > 0;
+    const adds = decode("ID_AA64MMFR0_EL1", cpu.getReg(sysReg("ID_AA64MMFR0_EL1"))).fields.ECV > 1;
+    await runToFinish(cpu);
+    // A CPU without VHE has no physical timer for guests: all of it is the kernel's, which keeps every bit.
+    assert.equal(cpu.getReg(x(0)), vhe ? IMASK : 0xf8n | IMASK | ISTATUS);
+    if (host.kvm.has("COUNTER_OFFSET") === 0 || !vhe) return;
+    vm.setCounterOffset(0x1000n);
+    cpu.setReg(pc, RAM);
+    await runToFinish(cpu);
+    assert.equal(cpu.getReg(x(0)), adds ? IMASK : IMASK | ISTATUS);
   });
 
   it("go on while the vCPU does not run", async () => {

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { regId } from "../../lib/arm64/reg-id.js";
 import { sysReg, x } from "../../lib/arm64/registers.js";
 import { pack, structs } from "../../lib/uapi/structs.js";
+import type { Vcpu } from "../../lib/vcpu.js";
 import { mrs } from "../support/assemble.js";
 import { needs, onEveryBackend, onHost } from "../support/backends.js";
 import { eventually, finish, makeGuest, runToFinish } from "../support/guest.js";
@@ -18,6 +19,12 @@ const PTIMER_CNT = regId(0x6030_0000_0013_df01n, 64);
 /** More ticks than pass between two calls of a test, of a counter of at most 1 GHz. */
 const SOON = 60_000_000_000n;
 const FAR = 1n << 50n;
+
+function leaveAtOnce(cpu: Vcpu): void {
+  cpu.immediateExit = true;
+  cpu.runSync();
+  cpu.immediateExit = false;
+}
 
 onEveryBackend("timer registers", (host) => {
   it("the timer ids are swapped: the counter has the encoding of CNTV_CVAL_EL0, and the other way round", () => {
@@ -72,6 +79,20 @@ onEveryBackend("timer registers", (host) => {
     cpu.setReg(sysReg("CNTV_CVAL_EL0"), 2n ** 64n - 1n);
     cpu.setReg(TIMER_CTL, 3n);
     assert.equal(cpu.getReg(TIMER_CTL), 3n);
+  });
+
+  it("a run saves the three bits that the CPU has, and reads then say the ISTATUS of that time", () => {
+    const { cpu } = makeGuest(host);
+    cpu.setReg(TIMER_CVAL, 0n);
+    cpu.setReg(TIMER_CTL, 0xf3n);
+    const seen = [cpu.getReg(TIMER_CTL)];
+    leaveAtOnce(cpu);
+    seen.push(cpu.getReg(TIMER_CTL));
+    cpu.setReg(TIMER_CVAL, FAR);
+    seen.push(cpu.getReg(TIMER_CTL));
+    leaveAtOnce(cpu);
+    seen.push(cpu.getReg(TIMER_CTL));
+    assert.deepEqual(seen, [host.kernel === "7.2" ? 0xf3n : 0xf7n, 7n, 7n, 3n]);
   });
 
   it("a second INIT puts TIMER_CTL back", () => {

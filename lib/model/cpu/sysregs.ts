@@ -4,7 +4,7 @@
 import { type Kernel, onKernel, type SysReg } from "../../arm64/sysreg-row.js";
 import { packEncoding, type SysRegName, sysRegIndexByEncoding, sysRegs, unpackEncoding } from "../../arm64/sysregs.js";
 import type { PstateField } from "../a64/machine.js";
-import type { Environment } from "../engine/stop.js";
+import type { Environment, TimerIs } from "../engine/stop.js";
 import { Ec, interruptStatus, syndrome } from "./exceptions.js";
 import { type Maintenance, maintenanceOperation } from "./maintenance.js";
 import { type CpuState, cells, Pstate } from "./state.js";
@@ -92,14 +92,26 @@ function cell(get: (state: CpuState) => bigint, set: (state: CpuState, value: bi
   };
 }
 
+const ENABLE = 1n;
+const ISTATUS = 4n;
+
+/** What a timer keeps of CTL. */
+const controlBits = (is: TimerIs): bigint => (is === "emulated" ? 0xffff_fffbn : 3n);
+
 /** CTL and TVAL of a timer, in terms of its compare value and its counter. */
 function timer(kind: "physical" | "virtual", ctl: SysRegName, cval: SysRegName): { ctl: Hooks; tval: Hooks } {
   return {
     ctl: {
       read: ({ state, environment }) => {
-        const value = state.get(ctl) & 3n;
-        const fired = (value & 1n) !== 0n && environment.counter(kind) >= state.get(cval);
-        return value | (fired ? 4n : 0n);
+        const is = environment.timerIs?.(kind) ?? "direct";
+        const value = state.get(ctl) & controlBits(is);
+        const counts = is !== "direct" || (value & ENABLE) !== 0n;
+        return counts && environment.counter(kind) >= state.get(cval) ? value | ISTATUS : value;
+      },
+      write: ({ state, environment }, value) => {
+        state.set(ctl, value & controlBits(environment.timerIs?.(kind) ?? "direct"));
+        environment.registerWritten?.(ctl);
+        return 0n;
       },
     },
     tval: {

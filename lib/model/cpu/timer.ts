@@ -1,7 +1,9 @@
 // The generic timer: one counter for all VMs, offsets per VM, and the ids of KVM_GET_ONE_REG with their swapped names.
 // DDI 0487 D12; Documentation/virt/kvm/api.rst 4.68, 4.143.
 
+import { decode } from "../../arm64/fields.js";
 import { type SysRegName, sysRegIndex } from "../../arm64/sysregs.js";
+import type { TimerIs } from "../engine/stop.js";
 import { vmCells } from "../layout.js";
 import { allVcpus, type VcpuState } from "../vcpu-state.js";
 import type { VmState } from "../vm-state.js";
@@ -41,6 +43,22 @@ export function fixCounterOffset(vm: VmState, offset: bigint): void {
   vm.putQuad("physicalOffset", offset);
 }
 
+const CNTPOFF = 2; // of ID_AA64MMFR0_EL1.ECV
+
+/** The CPU cannot add the offset of the physical counter. */
+export function physicalCounterTrapped(vm: VmState): boolean {
+  if (vm.quad("physicalOffset") === 0n) return false;
+  return decode("ID_AA64MMFR0_EL1", vm.profile.host.value("ID_AA64MMFR0_EL1")).fields.ECV < CNTPOFF;
+}
+
+/** How KVM gives a VM its timers: the physical one is the CPU's only if that has VHE. */
+export function timerIs(vm: VmState, kind: TimerKind): TimerIs {
+  if (kind === "virtual") return "direct";
+  const { VH } = decode("ID_AA64MMFR1_EL1", vm.profile.host.value("ID_AA64MMFR1_EL1")).fields;
+  if (VH === 0) return "emulated";
+  return physicalCounterTrapped(vm) ? "trapped" : "direct";
+}
+
 interface Timer {
   readonly kind: TimerKind;
   readonly ctlName: SysRegName;
@@ -78,7 +96,17 @@ export function getTimer(vcpu: VcpuState, name: SysRegName): bigint {
   const found = timers.find(({ ctlName }) => ctlName === name);
   if (found === undefined || !vcpu.vm.profile.switches.timerCtlReadsStatus) return stored;
   const reached = counter(vcpu.vm, found.kind) >= vcpu.cpu.sysreg(found.cval);
-  return (stored & ~ISTATUS) | (reached ? ISTATUS : 0n);
+  return stored | (reached ? ISTATUS : 0n);
+}
+
+/** The vCPU leaves the CPU: what is saved of a timer that is the CPU's are its bits, as they are now. */
+export function saveTimers(vcpu: VcpuState): void {
+  for (const { kind, ctl, cval } of timers) {
+    if (timerIs(vcpu.vm, kind) === "emulated") continue;
+    const bits = vcpu.cpu.sysreg(ctl) & (ENABLE | IMASK);
+    const fired = (bits & ENABLE) !== 0n && counter(vcpu.vm, kind) >= vcpu.cpu.sysreg(cval);
+    vcpu.cpu.setSysreg(ctl, fired ? bits | ISTATUS : bits);
+  }
 }
 
 /** What is stored of TIMER_CTL: kernels that compute ISTATUS keep a word. */

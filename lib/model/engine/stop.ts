@@ -40,10 +40,18 @@ export interface Bus {
   readonly pairLock?: number;
 }
 
+/**
+ * A timer of the guest's: the CPU's own; the same, but accesses are the hypervisor's, who adds ISTATUS whenever the
+ * deadline is past; or all the hypervisor's, who keeps every bit of CTL, too.
+ */
+export type TimerIs = "direct" | "trapped" | "emulated";
+
 /** The rest of the world. */
 export interface Environment {
   /** CNTPCT_EL0 or CNTVCT_EL0, now. */
   counter(timer: "physical" | "virtual"): bigint;
+  /** How the guest has it. Default: direct. */
+  timerIs?(timer: "physical" | "virtual"): TimerIs;
   /** Whether the CPU's ID registers promise a feature. Asked once for each kind of instruction. */
   promises(feature: Feature): boolean;
   /** Whether a condition of a row of the system register table holds. */

@@ -3,6 +3,7 @@
 
 import { decode } from "../../arm64/fields.js";
 import { type SysRegName, sysRegByEncoding, unpackEncoding } from "../../arm64/sysregs.js";
+import { physicalCounterTrapped, timerIs } from "../cpu/timer.js";
 import type { Host } from "../host/host.js";
 import type { VcpuState } from "../vcpu-state.js";
 
@@ -45,20 +46,6 @@ export function controlWritten(vcpu: VcpuState, name: string): void {
   if ((vcpu.cpu.get("SCTLR_EL1") & CACHES) === CACHES) vcpu.put("cachesFollowed", 0);
 }
 
-/** The physical timer and its counter are the CPU's own only if it has VHE, and without an offset that it cannot add. */
-export function physicalTimerTrapped({ vm }: VcpuState): boolean {
-  const { host } = vm.profile;
-  if (decode("ID_AA64MMFR1_EL1", host.value("ID_AA64MMFR1_EL1")).fields.VH === 0) return true;
-  return counterTrapped(vm);
-}
-
-const CNTPOFF = 2; // of ID_AA64MMFR0_EL1.ECV
-
-function counterTrapped(vm: VcpuState["vm"]): boolean {
-  if (vm.quad("physicalOffset") === 0n) return false;
-  return decode("ID_AA64MMFR0_EL1", vm.profile.host.value("ID_AA64MMFR0_EL1")).fields.ECV < CNTPOFF;
-}
-
 /** Whether an access that the guest may make is trapped. `id`: op0:op1:CRn:CRm:op2 in 16 bits. */
 export function isTrapped(vcpu: VcpuState, id: number, access: "read" | "write"): boolean {
   const [op0, op1, crn, crm] = unpackEncoding(id);
@@ -73,8 +60,8 @@ export function isTrapped(vcpu: VcpuState, id: number, access: "read" | "write")
   const { profile } = vcpu.vm;
   const { revisionIdsTrapped, cacheIdsTrapped } = profile.switches;
   if (TVM.has(name)) return access === "write" && vcpu.get("cachesFollowed") === 1;
-  if (name.startsWith("CNTP_")) return physicalTimerTrapped(vcpu);
-  if (name.startsWith("CNTPCT")) return counterTrapped(vcpu.vm);
+  if (name.startsWith("CNTP_")) return timerIs(vcpu.vm, "physical") !== "direct";
+  if (name.startsWith("CNTPCT")) return physicalCounterTrapped(vcpu.vm);
   if (GENERATES_SGI.test(name) || TERR_TLOR_TACR.test(name) || TPM.test(name)) return true;
   if (TID1.test(name)) return revisionIdsTrapped;
   if (TID4.test(name)) return cacheIdsTrapped;
