@@ -117,6 +117,7 @@ const vcpuTable = [
   ["abortPending", 1, "1: external abort to be taken at the next entry (kernels that do not commit at once)"],
   ["debugControl", 1, "KVM_SET_GUEST_DEBUG: control"],
   ["stepPending", 1, "1: an instruction was stepped by other means, its exit is still to come"],
+  ["guestSs", 1, "PSTATE.SS of the guest's own, while userspace steps"],
   ["skipped", 1, "1: this KVM_RUN has done the instruction before PC by other means since it was last in the guest"],
   ["thread", 1, "the thread that ran it last, and may remember more than it should: its id plus 1"],
   ["inGuest", 1, "1: its thread spends guest time, with what the engine remembers of memory"],

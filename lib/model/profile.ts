@@ -95,6 +95,8 @@ const table = {
   csselrIsLoaded:              [ true,        false,       false       ],
   /** CCSIDR values are fabricated and can be written; before, they are the hardware's and invariant. */
   ccsidrFabricated:            [ false,       true,        true        ],
+  /** Single step: PSTATE.SS changes between userspace's and the guest's with KVM_RUN, not at each entry to the guest. */
+  stepKeptInRun:               [ false,       false,       true        ],
   /** KVM_SET_GUEST_DEBUG without KVM_GUESTDBG_USE_HW: the guest's own breakpoints and watchpoints exit, too. */
   ownPointsTaken:              [ true,        true,        false       ],
   /** Reads of CCSIDR_EL1, CLIDR_EL1, CSSELR_EL1 and CTR_EL0, and writes of CSSELR_EL1, are trapped. */

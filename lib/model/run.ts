@@ -14,7 +14,7 @@ import { Pmu, pmuIsHidden, pmuLevel, pmuRegisters, startPmu } from "./cpu/pmu.js
 import { answerWorkaround, type CallOutcome, hypercall } from "./cpu/smccc.js";
 import { Attention, Pstate } from "./cpu/state.js";
 import { tellStolenTime } from "./cpu/stolen-time.js";
-import { counter, isTimerRegister, nextTimer, timerLevels } from "./cpu/timer.js";
+import { counter, isTimerRegister, nextTimer, saveTimers, timerIs, timerLevels } from "./cpu/timer.js";
 import { type Environment, Evaluator } from "./engine/evaluator.js";
 import { Interpreter } from "./engine/wasm/interpreter.js";
 import type { EventFds } from "./eventfd.js";
@@ -34,6 +34,7 @@ import { loadRegisters } from "./kvm/load.js";
 import { pmuMayRun } from "./kvm/pmu-attributes.js";
 import { applyPendingReset } from "./kvm/reset.js";
 import { count, countWait, setBlocking } from "./kvm/stats.js";
+import { beginStep, endStep, stepTaken } from "./kvm/stepping.js";
 import { controlWritten, followCaches, isTrapped } from "./kvm/traps.js";
 import { vcpuCells } from "./layout.js";
 import { Shootdown } from "./shootdown.js";
@@ -102,13 +103,23 @@ export class Runner {
     if (vcpu.feature(Feature.sve) && vcpu.get("finalized") === 0) return errno("EPERM");
     const refused = this.#prepare();
     if (refused !== null) return errno(refused);
+    const result = yield* this.#loaded();
+    commitAbort(vcpu);
+    saveTimers(vcpu);
+    endStep(vcpu, "run");
+    return result;
+  }
+
+  /** With the vCPU on the CPU. */
+  *#loaded(): Generator<Pause, number, void> {
+    const vcpu = this.#vcpu;
     this.#gic = gicOf(vcpu.vm);
     // Devices look up as the vCPU is loaded, if only to leave at once.
     if (this.#gic !== null) this.#driveLines();
     loadRegisters(vcpu);
     vcpu.put("skipped", 0);
+    beginStep(vcpu, "run");
     if (vcpu.run.getUint32(run.exit_reason, true) === KVM_EXIT.MMIO) completeMmio(vcpu);
-    commitAbort(vcpu);
     // A run that ends so has answered the kicks before it, whatever it was that ended it.
     const kicked = vcpu.exchange("kicked", 0) === 1;
     if (this.#gic !== null && vcpu.vm.profile.switches.binaryPointsAtLoad) clampBinaryPoints(vcpu);
@@ -165,7 +176,11 @@ export class Runner {
         yield* this.#sleep(() => vcpu.peek("mpState") !== KVM_MP_STATE.STOPPED);
         continue;
       }
-      applyPendingReset(vcpu);
+      if (vcpu.peek("resetPending") === 1) {
+        endStep(vcpu, "run");
+        applyPendingReset(vcpu);
+        beginStep(vcpu, "run");
+      }
       if (state === KVM_MP_STATE.SUSPENDED) {
         yield* this.#waitForInterrupt();
         if (this.#isInterrupted()) {
@@ -248,13 +263,19 @@ export class Runner {
   /** Guest time until something happens that is not the guest's own business. */
   *#enter(): Generator<Pause, Outcome, void> {
     const vcpu = this.#vcpu;
-    const guestsSs = vcpu.cpu.mode & Pstate.SS;
-    const stepping = this.#armDebug();
+    this.#armDebug();
+    beginStep(vcpu, "guest");
+    commitAbort(vcpu);
     const began = performance.now();
     const budget = this.#gic === null ? this.#budget : this.#untilTimer();
     const stop = this.#shootdown.inGuest(() => this.#engine.run(Math.min(budget, this.#pmu.untilInterrupt)));
     this.#pmu.count();
     if (stop.kind !== "kicked") this.#slice.timerWritten = false;
+    // HVC is over when it arrives here: so is its step. SMC and WFI are not.
+    const ec = stop.kind === "el2" ? stop.esr >>> 26 : null;
+    if (ec === Ec.hvc64) vcpu.cpu.mode &= ~Pstate.SS;
+    endStep(vcpu, "guest");
+    if (ec === Ec.stepLower) stepTaken(vcpu);
     if (stop.kind === "budget") {
       if (budget === this.#budget) this.#adapt(performance.now() - began);
       return "resume";
@@ -264,15 +285,8 @@ export class Runner {
       lacksInstruction(vcpu, stop.word, stop.name);
       return "exit";
     }
-    const ec = stop.esr >>> 26;
     const answered = ec === Ec.hvc64 && answerWorkaround(vcpu);
     if (!answered) count(vcpu, "exits");
-    // HVC is over when it arrives here: so is its step. SMC and WFI are not.
-    if (ec === Ec.hvc64) vcpu.cpu.mode &= ~Pstate.SS;
-    if (ec === Ec.stepLower) vcpu.put("stepPending", 0);
-    else if (stepping && (vcpu.cpu.mode & Pstate.SS) === 0) vcpu.put("stepPending", 1);
-    // Outside the guest PSTATE.SS is the guest's own.
-    if (stepping) vcpu.cpu.mode = (vcpu.cpu.mode & ~Pstate.SS) | guestsSs;
     switch (ec) {
       case Ec.wfx:
         yield* this.#wait(stop.esr);
@@ -356,30 +370,23 @@ export class Runner {
     }
   }
 
-  /** Tells the engine what KVM_SET_GUEST_DEBUG asked for; true: it single-steps. */
-  #armDebug(): boolean {
+  /** Tells the engine what KVM_SET_GUEST_DEBUG asked for. */
+  #armDebug(): void {
     const vcpu = this.#vcpu;
-    const skipped = vcpu.exchange("skipped", 0) === 1;
     const control = vcpu.get("debugControl");
     if ((control & KVM_GUESTDBG.ENABLE) === 0) {
       this.#engine.debug = noGuestDebug;
-      return false;
+      return;
     }
     const registers = (n: number) => Array.from({ length: 16 }, (_, i) => vcpu.quad("debugRegs", 16 * n + i));
     const hardware = (control & KVM_GUESTDBG.USE_HW) !== 0;
-    const singleStep = (control & KVM_GUESTDBG.SINGLESTEP) !== 0;
     this.#engine.debug = {
       enabled: true,
-      singleStep,
+      singleStep: (control & KVM_GUESTDBG.SINGLESTEP) !== 0,
       ownPoints: !hardware && vcpu.vm.profile.switches.ownPointsTaken ? "taken" : "hidden",
       breakpoints: hardware ? breakpointsOf(registers(1), registers(0)) : [],
       watchpoints: hardware ? watchpointsOf(registers(3), registers(2)) : [],
     };
-    if (!singleStep) return false;
-    // An instruction that was emulated has used up its step: the exit comes before the next one.
-    if (skipped || vcpu.get("stepPending") === 1) vcpu.cpu.mode &= ~Pstate.SS;
-    else vcpu.cpu.mode |= Pstate.SS;
-    return true;
   }
 
   #debugExit(esr: number, far: bigint): "exit" {
@@ -424,6 +431,7 @@ function environmentOf(
   return {
     kernel: vcpu.vm.profile.kernel,
     counter: (timer) => counter(vcpu.vm, timer),
+    timerIs: (timer) => timerIs(vcpu.vm, timer),
     promises: (feature) => vcpu.promises(feature),
     counts: vcpu.vm.profile.host,
     cpuHasSve: vcpu.vm.profile.host.vectorLengths !== 0,

@@ -5,7 +5,7 @@ import { KVM_DEV_TYPE, KVM_EXIT, KVM_MEM, PAGE_BYTES } from "../uapi/constants.j
 import type { ErrnoName } from "../uapi/errno.js";
 import { run } from "../uapi/structs.js";
 import { hasBigEndianData, reversed } from "./cpu/data-order.js";
-import { Ec, Fsc, injectAddressSizeFault } from "./cpu/exceptions.js";
+import { Ec, Fsc } from "./cpu/exceptions.js";
 import { Pstate } from "./cpu/state.js";
 import type { Bus, BusAccess } from "./engine/stop.js";
 import type { EventFds } from "./eventfd.js";
@@ -16,7 +16,7 @@ import { accessFramesV2 } from "./gic/v2-mmio.js";
 import { accessFrames } from "./gic/v3-mmio.js";
 import { busIsEmpty, storeToBus } from "./kvm/buses.js";
 import { pushDirty } from "./kvm/dirty-ring.js";
-import { commitAbort, pendAbort } from "./kvm/inject.js";
+import { pendAbort, pendAddressSizeFault } from "./kvm/inject.js";
 import { count } from "./kvm/stats.js";
 import { VmCap, vmCells } from "./layout.js";
 import { markDirty, SlotMap } from "./slots.js";
@@ -80,15 +80,14 @@ export interface Abort {
 /** What comes of a stage 2 abort. */
 export function guestAbort(vcpu: VcpuState, bus: SlotBus, eventFds: EventFds, abort: Abort): AbortOutcome {
   const { esr, far, ipa } = abort;
-  const { cpu, vm } = vcpu;
+  const { vm } = vcpu;
   const access = esr >>> 26 === Ec.instructionAbortLower ? "instruction" : "data";
   if (ipa >> BigInt(vm.profile.host.ipaBits) !== 0n) {
-    injectAddressSizeFault(cpu, access, far, vcpu.pstateBits);
+    pendAddressSizeFault(vcpu, access, far);
     return "resume";
   }
   if (ipa >> BigInt(vm.get("ipaBits")) !== 0n || access === "instruction" || (esr & S1PTW) !== 0) {
     pendAbort(vcpu, access, far);
-    commitAbort(vcpu);
     return "resume";
   }
   const slot = bus.slots.find(Number(ipa));

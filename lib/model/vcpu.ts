@@ -198,8 +198,9 @@ export class ModelVcpu implements VcpuFd {
       const view = new DataView(debug.buffer, debug.byteOffset, debug.byteLength);
       const control = view.getUint32(0, true);
       if ((control & ~DEBUG_CONTROL) !== 0) throw new Refused("EINVAL", "KVM_SET_GUEST_DEBUG");
-      vcpu.put("debugControl", (control & KVM_GUESTDBG.ENABLE) === 0 ? 0 : control);
-      vcpu.put("stepPending", 0);
+      const enabled = (control & KVM_GUESTDBG.ENABLE) !== 0;
+      vcpu.put("debugControl", enabled ? control : 0);
+      if (!enabled) vcpu.put("stepPending", 0);
       if ((control & KVM_GUESTDBG.USE_HW) === 0) return;
       for (let n = 0; n < 64; n++) vcpu.putQuad("debugRegs", view.getBigUint64(DEBUG_REGS + 8 * n, true), n);
     });

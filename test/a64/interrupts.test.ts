@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { injectAddressSizeFault, injectSError, injectUndefined } from "../../lib/model/cpu/exceptions.js";
+import { injectSError, injectUndefined } from "../../lib/model/cpu/exceptions.js";
 import { Guest, RAM } from "./guest.js";
 
 const VECTORS = RAM + 0x800n;
@@ -101,24 +101,5 @@ describe("exceptions that a hypervisor injects", () => {
     assert.equal(guest.state.pc, VECTORS + 0x200n);
     assert.equal(guest.state.get("ESR_EL1"), 0x0200_0000n);
     assert.equal(guest.state.elrEl1, RAM);
-  });
-
-  it("come as an address size fault of data, from the level that runs", () => {
-    const guest = guestWith(0n);
-    guest.state.pstate = 0n;
-
-    injectAddressSizeFault(guest.state, "data", 0x1234n);
-
-    assert.equal(guest.state.pc, VECTORS + 0x400n);
-    assert.equal(guest.state.get("ESR_EL1"), 0x9200_0000n);
-    assert.equal(guest.state.get("FAR_EL1"), 0x1234n);
-  });
-
-  it("come as an address size fault of a fetch", () => {
-    const guest = guestWith(0n);
-
-    injectAddressSizeFault(guest.state, "instruction", 0x1234n);
-
-    assert.equal(guest.state.get("ESR_EL1"), 0x8600_0000n);
   });
 });

@@ -3,9 +3,31 @@
 import assert from "node:assert/strict";
 import { elrEl1, pc, pstate, spsr, sysReg, x } from "../../lib/arm64/registers.js";
 import { pack, structs } from "../../lib/uapi/structs.js";
-import { addImmediate, branch, brk, eret, load, nop, smc, spin, storePair } from "../support/assemble.js";
+import {
+  addImmediate,
+  branch,
+  brk,
+  daifClear,
+  eret,
+  hvc,
+  load,
+  nop,
+  smc,
+  spin,
+  storePair,
+} from "../support/assemble.js";
 import { onEveryBackend } from "../support/backends.js";
-import { DEVICE, finish, loadWords, makeGuest, RAM, runToExit, runToFinish, runToMmio } from "../support/guest.js";
+import {
+  completeExit,
+  DEVICE,
+  finish,
+  loadWords,
+  makeGuest,
+  RAM,
+  runToExit,
+  runToFinish,
+  runToMmio,
+} from "../support/guest.js";
 import { assertRefused, assertRunRefused } from "../support/refusal.js";
 import { setVectors, vectorAt } from "../support/vectors.js";
 
@@ -88,6 +110,63 @@ onEveryBackend("guest debug", (host) => {
     cpu.setGuestDebug({ singleStep: true });
     await assertRunRefused("ENOSYS", () => cpu.run());
     assert.equal(cpu.getReg(pstate) & PSTATE_SS, 0n);
+  });
+
+  it("a step that is used up when userspace gets the vCPU back exits at once, though guest debug is asked for again", async () => {
+    const { cpu } = makeGuest(host, [hvc(), nop, nop, ...finish], { features: ["psci-0.2"] });
+    cpu.setReg(x(0), 0x8400_0008n); // SYSTEM_OFF
+    cpu.setGuestDebug({ singleStep: true });
+    assert.equal((await runToExit(cpu)).reason, "system-event");
+    cpu.mpState = "runnable";
+    cpu.setGuestDebug({ singleStep: true });
+    const exit = await runToExit(cpu);
+    assert.deepEqual([exit.reason === "debug" && exit.syndrome, cpu.getReg(pc)], [NOT_STEPPED, RAM + 4n]);
+  });
+
+  it("an access that a run completes, which leaves at once, uses up the next step since 7.2", async () => {
+    const { cpu } = makeGuest(host, [load(4, 0, 1), nop, nop, ...finish]);
+    cpu.setReg(x(1), DEVICE);
+    await runToMmio(cpu);
+    cpu.setGuestDebug({ singleStep: true });
+    completeExit(cpu);
+    const exit = await runToExit(cpu);
+    const seen = [exit.reason === "debug" && exit.syndrome, cpu.getReg(pc)];
+    assert.deepEqual(seen, host.kernel === "7.2" ? [NOT_STEPPED, RAM + 4n] : [STEPPED, RAM + 8n]);
+  });
+
+  it("PSTATE.SS of userspace's is back after each step, and gone when the guest runs without", async () => {
+    const { cpu } = makeGuest(host, [nop, nop, ...finish]);
+    cpu.setReg(pstate, 0x3c5n | PSTATE_SS);
+    const seen: bigint[] = [];
+    cpu.setGuestDebug({ singleStep: true });
+    await runToExit(cpu);
+    seen.push(cpu.getReg(pstate));
+    cpu.setGuestDebug();
+    await runToFinish(cpu);
+    seen.push(cpu.getReg(pstate));
+    assert.deepEqual(seen, [0x3c5n | PSTATE_SS, 0x3c5n]);
+  });
+
+  it("a kick leaves PSTATE.SS as it was", async () => {
+    const { cpu } = makeGuest(host, [nop, ...finish]);
+    cpu.setGuestDebug({ singleStep: true });
+    cpu.kick();
+    assert.equal((await runToExit(cpu)).reason, "interrupted");
+    assert.equal(cpu.getReg(pstate), 0x3c5n);
+  });
+
+  it("an SError that a step unmasks is taken by the next one", async () => {
+    const guest = makeGuest(host, [daifClear(4), nop, ...finish]);
+    setVectors(guest);
+    const { cpu } = guest;
+    cpu.setEvents({ serrorPending: true });
+    cpu.setGuestDebug({ singleStep: true });
+    const seen: unknown[] = [];
+    for (const _ of [1, 2]) {
+      const exit = await runToExit(cpu);
+      seen.push(exit.reason === "debug" && exit.syndrome, cpu.getReg(pc));
+    }
+    assert.deepEqual(seen, [STEPPED, RAM + 4n, NOT_STEPPED, vectorAt("serror")]);
   });
 
   it("BRK exits at the BRK, with its immediate", async () => {

@@ -123,17 +123,6 @@ export function injectUndefined(state: CpuState, implemented = ALL_PSTATE): void
   takeSynchronous(state, syndrome(Ec.unknown, 0), state.pc, null, implemented);
 }
 
-/** Address size fault, level 0, as a hypervisor injects it: nothing but EC, IL and FSC. */
-export function injectAddressSizeFault(
-  state: CpuState,
-  access: "instruction" | "data",
-  far: bigint,
-  implemented = ALL_PSTATE,
-): void {
-  const lower = access === "data" ? Ec.dataAbortLower : Ec.instructionAbortLower;
-  takeSynchronous(state, syndrome(lower + state.el, Fsc.addressSize0), state.pc, far, implemented);
-}
-
 /** Makes a virtual SError pending: it is taken when PSTATE.A allows. `iss`: ESR_EL1 bits 24:0. */
 export function injectSError(state: CpuState, iss: number): void {
   state.pendingSError = iss & 0x1ff_ffff;

@@ -144,6 +144,10 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean, Cell>
     this.memory.controlChanged();
     this.arm();
     this.state.quads[cells.pstateAbove] = 0n;
+    const { debug, own } = this.ends;
+    const steps = debug.singleStep || (own.step && debugEnabled(own, this.w[MODE]!));
+    // DebugExceptionReturnSS: EL2 returns here.
+    if (!steps) this.w[MODE] = this.w[MODE]! & ~Pstate.SS;
   }
 
   /** Goes on with a run. */
@@ -197,12 +201,12 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean, Cell>
     const attention = this.attend();
     if (attention !== null) return attention;
     if ((this.w[MODE]! & Pstate.SS) === 0) return ends.toEl2(stepSyndrome("pending"), 0n, 0n);
+    ends.stop = null;
     ends.left = 1;
     ends.exclusive = false;
     ends.unstepped = false;
     const stop = this.loopUntilStop();
-    if (stop.kind === "kicked" && ends.left === 0) this.state.kick();
-    else if (stop.kind !== "budget") return stop;
+    if (stop.kind !== "budget") return stop;
     this.w[MODE] = this.w[MODE]! & ~Pstate.SS;
     return ends.toEl2(stepSyndrome(ends.unstepped ? "pending" : ends.exclusive ? "exclusive" : "stepped"), 0n, 0n);
   }
@@ -229,6 +233,8 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean, Cell>
     let illegal = (w[MODE]! & Pstate.IL) !== 0;
     for (;;) {
       if (w[ATTENTION]! !== 0) {
+        // The exception of a step comes before interrupts.
+        if (ends.left <= 0 && this.debug.singleStep) return { kind: "budget" };
         const stop = this.attend();
         if (stop !== null) return stop;
         illegal = (w[MODE]! & Pstate.IL) !== 0;
@@ -496,7 +502,8 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean, Cell>
   }
   waitForEvent(): void {
     if (Atomics.exchange(this.w, cells.eventRegister * 2, 0) !== 0) return;
-    this.suspend(1);
+    // Alone on its CPU a guest is not trapped, and does not wait for long.
+    if (!this.debug.singleStep || this.registers.waitTrapped("WFE")) this.suspend(1);
   }
   private suspend(ti: 0 | 1): void {
     const esr = syndrome(Ec.wfx, WFX_ISS | ti);

@@ -1,7 +1,7 @@
 // External aborts that KVM injects into the guest: the syndrome registers are written at once, PC and PSTATE change when the
 // exception is committed, which may be later. DDI 0487 D1.3, G1.12.
 
-import { Fsc, takeException } from "../cpu/exceptions.js";
+import { Fsc, IL, takeException } from "../cpu/exceptions.js";
 import { Pstate } from "../cpu/state.js";
 import { Feature } from "../vcpu-features.js";
 import type { VcpuState } from "../vcpu-state.js";
@@ -9,7 +9,6 @@ import { walkLevel } from "./walk-level.js";
 
 const DABT_LOWER = 0x24;
 const IABT_LOWER = 0x20;
-const IL = 1n << 25n;
 /** ISS.S1PTW of what the CPU last trapped. */
 const S1PTW = 1n << 7n;
 
@@ -32,6 +31,15 @@ export function pendAbort(vcpu: VcpuState, access: "instruction" | "data", addre
   pendAbort64(vcpu, access, address, status);
 }
 
+/** Makes an address size fault of level 0 pending: nothing but EC, IL and FSC. */
+export function pendAddressSizeFault(vcpu: VcpuState, access: "instruction" | "data", address: bigint): void {
+  vcpu.put("abortPending", 1);
+  const { cpu } = vcpu;
+  const ec = (access === "data" ? DABT_LOWER : IABT_LOWER) + cpu.el;
+  cpu.set("ESR_EL1", (BigInt(ec) << 26n) | BigInt(IL) | BigInt(Fsc.addressSize0));
+  cpu.set("FAR_EL1", address);
+}
+
 /** The status code; null: a walk that ended in an abort would now find its way, and the guest tries again. */
 function statusOf(vcpu: VcpuState, access: "instruction" | "data", address: bigint): number | null {
   const { cpu, vm } = vcpu;
@@ -45,7 +53,7 @@ function pendAbort64(vcpu: VcpuState, access: "instruction" | "data", address: b
   const { switches } = vcpu.vm.profile;
   const lower = (cpu.mode & Pstate.nRW) !== 0 || cpu.el === 0 ? 0 : 1;
   const ec = BigInt((access === "data" ? DABT_LOWER : IABT_LOWER) + lower);
-  const il = switches.injectedIlFollowsTrap ? cpu.esrEl2 & IL : IL;
+  const il = switches.injectedIlFollowsTrap ? cpu.esrEl2 & BigInt(IL) : BigInt(IL);
   const esr = (ec << 26n) | il | BigInt(status);
   cpu.set("ESR_EL1", switches.injectedEsrSigned ? BigInt.asUintN(64, BigInt.asIntN(32, esr)) : esr);
   cpu.set("FAR_EL1", address);
