@@ -5,8 +5,6 @@
 export const UNPRIVILEGED = 1 << 0;
 /** Acquire, release, exclusive or atomic: must be aligned, whatever SCTLR_EL1.A says. */
 export const ORDERED = 1 << 1;
-/** Reports WnR = 1 only if the write is what faults: atomics that both read and write. */
-export const READ_WRITE = 1 << 2;
 
 const ISV = 1 << 24;
 const SF = 1 << 15;

@@ -3,7 +3,6 @@
 // The local monitor remembers the address and the value that was read; a Store-Exclusive is a compare and exchange with
 // that value. So a location that was changed and changed back counts as untouched.
 
-import { READ_WRITE } from "../a64/access.js";
 import type { AccessBytes, AtomicOperation } from "../a64/machine.js";
 import { reversed } from "../cpu/data-order.js";
 import { type CpuState, cells } from "../cpu/state.js";
@@ -108,7 +107,7 @@ export class AtomicMemory {
     const monitor = cells.monitor * 2;
     const covered = w[monitor] === bytes && w[monitor + 2] === w[address] && w[monitor + 3] === w[address + 1];
     if (!covered) {
-      if ((w[address]! & (bytes - 1)) !== 0) this.memory.alignmentFault(w[address]!, w[address + 1]!, access, true);
+      if ((w[address]! & (bytes - 1)) !== 0) this.memory.alignmentFault(w[address]!, w[address + 1]!, true);
       w[monitor] = 0;
       return 1;
     }
@@ -127,7 +126,7 @@ export class AtomicMemory {
   }
 
   atomic(op: AtomicOperation, bytes: AccessBytes, address: Cell, value: Cell, access: number): Cell {
-    const offset = this.memory.locate(address, bytes, access | READ_WRITE, "both");
+    const offset = this.memory.locate(address, bytes, access, "both");
     const bits = bytes * 8;
     const operand = BigInt.asUintN(bits, this.q[value >> 1]!);
     for (;;) {
@@ -139,7 +138,7 @@ export class AtomicMemory {
   }
 
   compareAndSwap(bytes: AccessBytes, address: Cell, expected: Cell, desired: Cell, access: number): Cell {
-    const offset = this.memory.locate(address, bytes, access | READ_WRITE, "both");
+    const offset = this.memory.locate(address, bytes, access, "both");
     const wanted = this.order(BigInt.asUintN(bytes * 8, this.q[expected >> 1]!), bytes);
     const found = this.exchange(offset, bytes, wanted, this.order(this.q[desired >> 1]!, bytes));
     return this.wide.constant(this.order(found, bytes));
@@ -152,7 +151,7 @@ export class AtomicMemory {
     desired: readonly [Cell, Cell],
     access: number,
   ): readonly [Cell, Cell] {
-    const offset = this.memory.locate(address, bytes * 2, access | READ_WRITE, "both");
+    const offset = this.memory.locate(address, bytes * 2, access, "both");
     const inOrder = (value: Cell) => this.order(this.q[value >> 1]!, bytes);
     const [e0, e1] = [inOrder(expected[0]), inOrder(expected[1])];
     const [d0, d1] = [inOrder(desired[0]), inOrder(desired[1])];

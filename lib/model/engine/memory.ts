@@ -11,7 +11,7 @@
 // of stage 1 are as EE says, whoever accesses. Instructions are little-endian always.
 
 import { sysRegIndex } from "../../arm64/sysregs.js";
-import { ISS_BITS, ORDERED, READ_WRITE, UNPRIVILEGED } from "../a64/access.js";
+import { ISS_BITS, ORDERED, UNPRIVILEGED } from "../a64/access.js";
 import type { AccessBytes } from "../a64/machine.js";
 import { EE, isBigEndian, reversed } from "../cpu/data-order.js";
 import { Fsc } from "../cpu/exceptions.js";
@@ -335,7 +335,7 @@ export class GuestMemory {
     const lo = this.w[start]!;
     this.prepare(this.writes, lo, this.w[start + 1]!, bytes, 0);
     // DC ZVA to Device memory is an alignment fault; its FAR is the address that was given.
-    if (this.deviceFaults(this.writes, lo)) this.alignmentFault(this.w[address]!, this.w[address + 1]!, 0, true);
+    if (this.deviceFaults(this.writes, lo)) this.alignmentFault(this.w[address]!, this.w[address + 1]!, true);
     const offset = this.writes.offset(lo);
     this.m8.fill(0, offset, offset + bytes);
   }
@@ -347,7 +347,7 @@ export class GuestMemory {
     this.prepare(mode === "read" ? this.reads : this.writes, lo, hi, 16, access);
   }
 
-  /** Offset of an aligned access that reads, writes or does both; it may fault. */
+  /** Offset of an aligned access that reads, writes or does both; it may fault, as a read where that would fault, too. */
   locate(address: Cell, bytes: number, access: number, mode: "read" | "write" | "both"): number {
     const lo = this.w[address]!;
     const hi = this.w[address + 1]!;
@@ -362,9 +362,9 @@ export class GuestMemory {
   private prepare(cache: PageCache, lo: number, hi: number, bytes: number, access: number): boolean {
     const write = cache.access.kind === "write";
     const unaligned = (lo & (bytes - 1)) !== 0;
-    if (unaligned && this.mustAlign(access)) this.alignmentFault(lo, hi, access, write);
+    if (unaligned && this.mustAlign(access)) this.alignmentFault(lo, hi, write);
     this.dataPage(cache, lo, hi, bytes, access);
-    if (unaligned && this.deviceFaults(cache, lo)) this.alignmentFault(lo, hi, access, write);
+    if (unaligned && this.deviceFaults(cache, lo)) this.alignmentFault(lo, hi, write);
     const last = (lo & 4095) + bytes > 4096;
     if (last) {
       const next = ((((lo & PAGE) >>> 0) + 4096) % 0x1_0000_0000) | 0;
@@ -391,9 +391,8 @@ export class GuestMemory {
     const address = join(lo, hi);
     const watched = this.faults.watched(address);
     if (watched) this.faults.watch(address, bytes, write);
-    // WnR of an atomic is 0 where its read would have faulted, too.
     const maintenance = (access & CACHE_MAINTENANCE) !== 0;
-    const direction = maintenance || (write && (access & READ_WRITE) === 0) ? WNR : 0;
+    const direction = maintenance || write ? WNR : 0;
     const translation = this.stage1(cache.access, address, (access & CACHE_MAINTENANCE) | direction);
     const ipa = translation.address;
     const at = this.bus.page(ipa & ~4095n, write ? "write" : "read");
@@ -469,10 +468,8 @@ export class GuestMemory {
     return high === 1 ? address | (0xffn << 56n) : address & ~(0xffn << 56n);
   }
 
-  alignmentFault(lo: number, hi: number, access: number, write: boolean): never {
-    // Where the read of an atomic faults as well, WnR is 0.
-    const wnr = write && (access & READ_WRITE) === 0 ? 1 << 6 : 0;
-    this.faults.stage1Data(join(lo, hi), Fsc.alignment, wnr);
+  alignmentFault(lo: number, hi: number, write: boolean): never {
+    this.faults.stage1Data(join(lo, hi), Fsc.alignment, write ? WNR : 0);
   }
 
   private loadBytes(cache: PageCache, lo: number, hi: number, bytes: number): Cell {

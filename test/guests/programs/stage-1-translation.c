@@ -220,6 +220,26 @@ static void turn_on(void) {
   write_sysreg(sctlr_el1, 0x30d0199d);
 }
 
+#ifdef NEEDS_PAN
+// Accesses that read and write: a fault is a write's only where a read would have got through. Armv8.1 has PAN and LSE.
+static void atomics(const char *what) {
+  print("%s:", what);
+#define ATOMIC(name, instructions)                                                                         \
+  fault.esr = 0;                                                                                           \
+  {                                                                                                        \
+    register uint64_t at __asm__("x4") = AT + DATA;                                                        \
+    __asm__ volatile(".arch_extension lse\n" instructions ::"r"(at) : "x0", "x1", "x2", "x3", "memory"); \
+  }                                                                                                        \
+  print(" " name " %02lx:%02lx%s", fault.esr >> 26, fault.esr & 0x3f, fault.esr & 1 << 6 ? "w" : "")
+  ATOMIC("LDADD", "ldadd x0, x1, [x4]");
+  ATOMIC("SWPB", "swpb w0, w1, [x4]");
+  ATOMIC("CAS", "cas x0, x1, [x4]");
+  ATOMIC("CASP", "casp x0, x1, x2, x3, [x4]");
+  ATOMIC("LDXR, STXR", "ldxr x0, [x4]\n stxr w1, x0, [x4]");
+  print("\n");
+}
+#endif
+
 int main(void) {
   uint64_t granules = read_sysreg(id_aa64mmfr0_el1);
   if (GRANULE == 14 ? (granules >> 20 & 15) == 0 : GRANULE == 16 && (granules >> 24 & 15) == 15) {
@@ -313,6 +333,12 @@ int main(void) {
   letters(AT);
   print("\n");
   __asm__ volatile(".inst 0xd500409f");
+  map(TESTED, 0);
+  atomics("atomics, no page");
+  map(TESTED, page(READ_ONLY));
+  atomics("atomics, read-only");
+  map(TESTED, page(0));
+  atomics("atomics, writable");
 #endif
 
   // Back to physical addresses.
