@@ -132,6 +132,7 @@ const vcpuTable = [
   ["timersOwned", 1, "1: its timers own their interrupts"],
   ["pmuReady", 1, "1: KVM_ARM_VCPU_PMU_V3_INIT succeeded"],
   ["pmuIrq", 1, "INTID of its interrupt, 0: none"],
+  ["pmuLine", 1, "the level that it drove its line to"],
   ["pmuStart", 1, "1: PMCR_EL0 is to take effect when the guest runs"],
   ["pmuCounts", 32, "what each counter counted since its cell was written; the last is the cycle counter"],
   ["pvtime", 1, "guest address of the stolen time plus 1, 0: none"],

@@ -238,7 +238,10 @@ export class Runner {
     const vcpu = this.#vcpu;
     setTimerLines(vcpu, timerLevels(vcpu));
     const pmuIrq = vcpu.get("pmuIrq");
-    if (pmuIrq !== 0) setOwnedLine(vcpu, pmuIrq, pmuLevel(vcpu) === 1);
+    const pmuLine = pmuLevel(vcpu);
+    // What userspace made of the line in between stays.
+    if (pmuIrq === 0 || vcpu.exchange("pmuLine", pmuLine) === pmuLine) return;
+    setOwnedLine(vcpu, pmuIrq, pmuLine === 1);
   }
 
   /** Whether something waits that ends a WFI. */
@@ -439,9 +442,9 @@ function environmentOf(
       if (condition === "GICv3" && vm.get("irqchip") === 0) return vm.profile.host.gic?.v3 === true;
       return vcpu.has(condition) && !(condition === "PMU" && pmuIsHidden(vcpu));
     },
-    readRegister(name) {
+    readRegister(name, rt) {
       if (pmuRegisters.has(name)) return pmu.read(name as SysRegName);
-      if (name === "CCSIDR_EL1") return selectedCcsidr(vcpu);
+      if (name === "CCSIDR_EL1") return selectedCcsidr(vcpu, rt);
       return vm.get("irqchip") === 0 ? readUntrapped(vcpu, name) : readGicRegister(vcpu, name);
     },
     writeRegister(name, value) {

@@ -2,9 +2,10 @@
 
 import assert from "node:assert/strict";
 import { type RegId, regId } from "../../lib/arm64/reg-id.js";
-import { ccsidr, sysReg } from "../../lib/arm64/registers.js";
-import { needs, onEveryBackend } from "../support/backends.js";
-import { makeGuest } from "../support/guest.js";
+import { ccsidr, sysReg, x } from "../../lib/arm64/registers.js";
+import { mrs } from "../support/assemble.js";
+import { needs, onEveryBackend, onHost } from "../support/backends.js";
+import { finish, makeGuest, runToFinish } from "../support/guest.js";
 import { answer, assertRefused } from "../support/refusal.js";
 
 onEveryBackend("CCSIDR", (host) => {
@@ -15,6 +16,14 @@ onEveryBackend("CCSIDR", (host) => {
     for (const id of ids) assert.equal(typeof cpu.getReg(id), "number");
     const listed = cpu.regList().filter((id) => ((id >> 16n) & 0xfffn) === 0x11n);
     assert.deepEqual(listed, ids);
+  });
+
+  it("of a cache that is not there leaves the register that a guest reads to, where the kernel traps it", async () => {
+    // CSSELR_EL1 is not set: at reset it selects no cache.
+    const guest = makeGuest(host, [mrs(5, [3, 1, 0, 0, 0]), ...finish]);
+    guest.cpu.setReg(x(5), 0x1234n);
+    await runToFinish(guest.cpu);
+    assert.equal(guest.cpu.getReg(x(5)), onHost(host, { "6.1": 0n, "6.12": 0x1234n, "7.2": 0x1234n }));
   });
 
   it("beyond 14 it is ENOENT, and so are other widths", () => {

@@ -15,6 +15,7 @@ const ALL = 0xffff_ffff_ffff_ffffn;
 export const volatileRegisters: readonly (readonly [id: bigint, reason: string])[] = [
   [0x6030_0000_0013_df1an, "TIMER_CNT: the virtual counter goes on between the two reads"],
   [0x6030_0000_0013_df01n, "PTIMER_CNT: so does the physical one"],
+  [0x6030_0000_0013_dce8n, "PMCCNTR_EL0: cycles are time"],
 ];
 
 /** Parts of an answer, by verb. */

@@ -250,7 +250,7 @@ export class SystemRegisters {
     const behaviour = onKernel(register.row.guest, this.kernel);
     if (behaviour === "raz-wi") return 0n;
     if (register.hooks.read !== undefined) return register.hooks.read(this);
-    return this.environment.readRegister?.(register.row.name) ?? this.state.quads[cells.sysregs + register.index]!;
+    return this.environment.readRegister?.(register.row.name, rt) ?? this.state.quads[cells.sysregs + register.index]!;
   }
 
   /** MSR (register). */

@@ -66,9 +66,9 @@ export interface Environment {
   };
   /** The CPU has SVE, whether or not this vCPU has: CPACR_EL1.ZEN traps before the hypervisor does. */
   readonly cpuHasSve?: boolean;
-  /** A system register that lives outside the CPU (the GIC's ICC_*): the value, or undefined if there is none. "undefined": so
-   * is the access. */
-  readRegister?(name: string): bigint | "undefined" | undefined;
+  /** A system register that lives outside the CPU (the GIC's ICC_*), for `rt`: the value, or undefined if there is none.
+   * "undefined": so is the access. */
+  readRegister?(name: string, rt: number): bigint | "undefined" | undefined;
   /** Takes the write to such a register; false if there is none. */
   writeRegister?(name: string, value: bigint): boolean | "undefined";
   /** Called after the guest wrote a register whose cell has effects outside the CPU (timers, PMU). */

@@ -55,8 +55,12 @@ export function setCcsidr(vcpu: VcpuState, register: RegisterId, value: DataView
   return null;
 }
 
-/** What the guest reads: the cache that its CSSELR_EL1 selects. */
-export function selectedCcsidr(vcpu: VcpuState): bigint {
+/**
+ * What the guest reads: the cache that its CSSELR_EL1 selects. Where that is none, as at reset, KVM leaves the register that
+ * the guest reads to (`rt`) alone; the CPU, where KVM does not trap, says 0.
+ */
+export function selectedCcsidr(vcpu: VcpuState, rt: number): bigint {
   const csselr = Number(vcpu.cpu.get("CSSELR_EL1") & 0xfn);
-  return csselr < CSSELR_COUNT ? BigInt(read(vcpu, csselr)) : 0n;
+  if (csselr < CSSELR_COUNT) return BigInt(read(vcpu, csselr));
+  return vcpu.vm.profile.switches.cacheIdsTrapped && rt !== 31 ? vcpu.cpu.x(rt) : 0n;
 }
