@@ -1,5 +1,6 @@
 // A small root file system for a guest: busybox, and the kernel's modules for the devices of kvm-arm64/vmm. Its /init gives
-// a shell on the console, or starts the system on the disk that `root=` names, or with `configure` its script; with `once` it powers off at once.
+// a shell on the console, or starts the system on the disk that `root=` names, or with `configure` its script; with `once`
+// it powers off at once.
 
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -35,8 +36,7 @@ if [ -n "$root" ]; then
   for folder in dev proc sys; do mount --move /$folder /mnt/$folder; done
   [ $init = /sbin/init ] && exec switch_root /mnt $init
   chroot /mnt $init
-  umount /mnt/dev/pts /mnt/dev /mnt/proc /mnt/sys
-  mount -o remount,ro /mnt
+  sync
   poweroff -f
 fi
 hostname guest
