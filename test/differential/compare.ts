@@ -72,7 +72,7 @@ export function replay(
       const short = compareShort(reference, outcome, saidOf(op, outcome).crc);
       const last = at === sequence.length - 1;
       const difference = short === PARTS && last && whole !== null ? compareParts(op, whole, outcome) : short;
-      const known = difference === null ? null : knownDifference(op, difference);
+      const known = difference === null ? null : knownDifference(op, difference, sequence.slice(0, at));
       if (difference === null) observe(op, outcome);
       else if (!known?.goOn) return { at, op, ...difference, known: known?.name ?? null };
     }
