@@ -129,7 +129,7 @@ export class ModelVm implements VmFd {
   ): void {
     const call = "KVM_SET_USER_MEMORY_REGION2";
     // Before the kernel is asked, which may not know the ioctl.
-    backing(this.#open(call), { bytes, mapping, offset }, call);
+    backing(this.#here(call), { bytes, mapping, offset }, call);
     const { guestMemfd: exists } = this.#has("memoryRegion2", call).profile.switches;
     const wanted = exists && (flags & KVM_MEM.GUEST_MEMFD) !== 0;
     // Neither is its dirtying logged nor can it be read-only.
@@ -140,8 +140,8 @@ export class ModelVm implements VmFd {
 
   #setRegion(call: string, possible: number, asked: AskedRegion): void {
     const { slot, flags, guestAddress, bytes, mapping, offset, guestMemfd } = asked;
+    const allocation = backing(this.#here(call), asked, call);
     const vm = this.#open(call);
-    const allocation = backing(vm, asked, call);
     if ((flags & ~possible) !== 0) throw new Refused("EINVAL", call);
     const hostOffset = BigInt.asUintN(64, offset + BigInt(mapping?.offset ?? 0));
     const hostReadonly = mapping instanceof ModelMapping ? mapping.readonly : 0;

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { elrEl1, pc, pstate, sysReg, x } from "../../lib/arm64/registers.js";
+import { skip } from "../skip.js";
 import { daifClear, daifSet, isb, load, loadPost, mov64, movz, mrs, nop, store } from "../support/assemble.js";
 import { onEveryBackend, onHost } from "../support/backends.js";
 import {
@@ -156,5 +157,17 @@ onEveryBackend("external aborts", (host) => {
     guest.cpu.setReg(x(1), 1n << 55n);
     await runToFinish(guest.cpu);
     assert.deepEqual([exceptionClass(guest.cpu), faultStatus(guest)], [EC_DATA_ABORT, 0n]);
+  });
+
+  it("beyond what stage 2 translates, but not the CPU, the kernel says so: on 6.1 with the sign of the syndrome", async function () {
+    const guest = setUp([load(8, 0, 1)]);
+    const stage2 = host.kvm.has("ARM_VM_IPA_SIZE");
+    const cpuBits = [32, 36, 40, 42, 44, 48, 52][Number(guest.cpu.getReg(sysReg("ID_AA64MMFR0_EL1")) & 0xfn)] ?? 0;
+    if (cpuBits <= stage2) skip(this, "a CPU with no more physical addresses than stage 2 has");
+    guest.cpu.setReg(x(1), 1n << BigInt(stage2));
+    await runToFinish(guest.cpu);
+    assert.deepEqual([exceptionClass(guest.cpu), faultStatus(guest)], [EC_DATA_ABORT, 0n]);
+    const high = guest.cpu.getReg(sysReg("ESR_EL1")) >> 32n;
+    assert.equal(high, onHost(host, { "6.1": 0xffff_ffffn, "6.12": 0n, "7.2": 0n }));
   });
 });

@@ -346,6 +346,7 @@ onEveryBackend("the first run of a VM with a vGICv3", (host) => {
     const mapping = vm.fd.map({ kind: "anonymous", bytes: 4096 });
     assert.equal(mapping.bytes, 4096);
     mapping.close();
+    assertRefused("EBADF", () => vm.fd.setUserMemoryRegion(0, 0, 0n, 4096n, mapping, 0n));
     assertRefused("EIO", () => host.keep(Kvm.attachVm(vm.handle)).createVcpu());
     assertRefused("EIO", () => host.keep(Kvm.attachVcpu(cpu.handle)).getReg(pc));
   });

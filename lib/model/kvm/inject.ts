@@ -36,7 +36,7 @@ export function pendAddressSizeFault(vcpu: VcpuState, access: "instruction" | "d
   vcpu.put("abortPending", 1);
   const { cpu } = vcpu;
   const ec = (access === "data" ? DABT_LOWER : IABT_LOWER) + cpu.el;
-  cpu.set("ESR_EL1", (BigInt(ec) << 26n) | BigInt(IL) | BigInt(Fsc.addressSize0));
+  setSyndrome(vcpu, (BigInt(ec) << 26n) | BigInt(IL) | BigInt(Fsc.addressSize0));
   cpu.set("FAR_EL1", address);
 }
 
@@ -48,6 +48,11 @@ function statusOf(vcpu: VcpuState, access: "instruction" | "data", address: bigi
   return level === null ? null : Fsc.syncExternalOnWalk0 + level;
 }
 
+function setSyndrome({ cpu, vm }: VcpuState, esr: bigint): void {
+  const signed = vm.profile.switches.injectedEsrSigned;
+  cpu.set("ESR_EL1", signed ? BigInt.asUintN(64, BigInt.asIntN(32, esr)) : esr);
+}
+
 function pendAbort64(vcpu: VcpuState, access: "instruction" | "data", address: bigint, status: number): void {
   const { cpu } = vcpu;
   const { switches } = vcpu.vm.profile;
@@ -55,7 +60,7 @@ function pendAbort64(vcpu: VcpuState, access: "instruction" | "data", address: b
   const ec = BigInt((access === "data" ? DABT_LOWER : IABT_LOWER) + lower);
   const il = switches.injectedIlFollowsTrap ? cpu.esrEl2 & BigInt(IL) : BigInt(IL);
   const esr = (ec << 26n) | il | BigInt(status);
-  cpu.set("ESR_EL1", switches.injectedEsrSigned ? BigInt.asUintN(64, BigInt.asIntN(32, esr)) : esr);
+  setSyndrome(vcpu, esr);
   cpu.set("FAR_EL1", address);
 }
 
