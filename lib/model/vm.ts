@@ -112,9 +112,11 @@ export class ModelVm implements VmFd {
     mapping: Mapping | null,
     offset: bigint,
   ): void {
+    const call = "KVM_SET_USER_MEMORY_REGION";
     const possible = KVM_MEM.LOG_DIRTY_PAGES | KVM_MEM.READONLY;
-    const asked = { slot, flags, guestAddress, bytes, mapping, offset, guestMemfd: null };
-    this.#setRegion("KVM_SET_USER_MEMORY_REGION", possible, asked);
+    // Before the kernel is asked, which may refuse for a dead VM.
+    backing(this.#open(call), { bytes, mapping, offset }, call);
+    this.#setRegion(call, possible, { slot, flags, guestAddress, bytes, mapping, offset, guestMemfd: null });
   }
 
   setUserMemoryRegion2(

@@ -9,9 +9,10 @@ import { onKernel } from "../../lib/arm64/sysreg-row.js";
 import { sysRegById } from "../../lib/arm64/sysregs.js";
 import type { VcpuFeature } from "../../lib/arm64/vcpu-features.js";
 import type { CapName } from "../../lib/uapi/caps.js";
+import { skip } from "../skip.js";
 import { type Host, needs, onEveryBackend } from "../support/backends.js";
 import { answer } from "../support/refusal.js";
-import { blessedList, featureSets, remakeCommand } from "./blessed/lists.js";
+import { blessedList, featureSets, nestedKernels, nestedSets, remakeCommand } from "./blessed/lists.js";
 
 const spaceOf = (id: bigint): bigint => (id >> 16n) & 0xfffn;
 
@@ -27,11 +28,15 @@ const capsOf: Readonly<Partial<Record<VcpuFeature, CapName>>> = {
   "pmu-v3": "ARM_PMU_V3",
   "ptrauth-address": "ARM_PTRAUTH_ADDRESS",
   "ptrauth-generic": "ARM_PTRAUTH_GENERIC",
+  el2: "ARM_EL2",
+  "el2-e2h0": "ARM_EL2_E2H0",
 };
 
 /** Rows that hang on a field of the ID registers, so that hosts differ in them. */
 const dependsOnHost = (host: Host, id: bigint): boolean =>
-  onKernel(sysRegById(id)?.when ?? [], host.kernel).some((condition) => !["PMU", "SVE", "PTRAUTH"].includes(condition));
+  onKernel(sysRegById(id)?.when ?? [], host.kernel).some(
+    (condition) => !["PMU", "SVE", "PTRAUTH", "EL2", "noE2H0"].includes(condition),
+  );
 
 onEveryBackend("the register list", (host) => {
   for (const [name, features] of Object.entries(featureSets)) {
@@ -53,7 +58,7 @@ onEveryBackend("the register list", (host) => {
       const cpu = vcpu(this);
       const said = cpu.regList().map((id) => [id, answer(() => cpu.setReg(id, cpu.getReg(id)))] as const);
       const refused = said.filter(([, code]) => code !== "OK");
-      const expected = (features as readonly string[]).includes("sve") ? [[sve.vls, "EPERM"]] : [];
+      const expected = features.includes("sve") ? [[sve.vls, "EPERM"]] : [];
       assert.deepEqual(refused, expected, refused.map(([id]) => formatRegId(id)).join(", "));
     });
 
@@ -72,6 +77,19 @@ onEveryBackend("the register list", (host) => {
       assert.deepEqual(listed.map(formatRegId), blessed.map(formatRegId), `to bless another list: ${remakeCommand}`);
     });
   }
+
+  it("of vCPUs with EL2 are what the kernel lists, and each register can be read", function () {
+    needs(this, host, "ARM_EL2");
+    if (!nestedKernels.includes(host.kernel)) skip(this, `no list of a host with EL2 and kernel ${host.kernel}`);
+    for (const [name, features] of Object.entries(nestedSets)) {
+      if (features.some((feature) => host.kvm.has(capsOf[feature] ?? "ARM_EL2") === 0)) continue;
+      const cpu = vcpuWith(host, features);
+      const fixed = (ids: readonly RegId[]) => ids.filter((id) => !dependsOnHost(host, id)).map(formatRegId);
+      assert.deepEqual(fixed(cpu.regList()), fixed(blessedList(host.kernel, name)), name);
+      const refused = cpu.regList().filter((id) => answer(() => cpu.getReg(id)) !== "OK");
+      assert.deepEqual(refused.map(formatRegId), [], name);
+    }
+  });
 
   it("one call reads the whole list, as single calls do", () => {
     const cpu = vcpuWith(host, ["psci-0.2"]);

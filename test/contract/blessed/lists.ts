@@ -7,14 +7,40 @@ import type { Kernel } from "../../../lib/arm64/sysreg-row.js";
 import type { VcpuFeature } from "../../../lib/arm64/vcpu-features.js";
 import { projectFolder } from "../../../scripts/kvm/initramfs.js";
 
-/** The vCPUs whose lists are captured. */
-export const featureSets = {
+type FeatureSets = Readonly<Record<string, readonly VcpuFeature[]>>;
+
+/** The feature sets of the kernel's get-reg-list selftest. */
+const selftestSets = {
   "no feature": [],
   pmu: ["pmu-v3"],
   sve: ["sve"],
+  "sve pmu": ["sve", "pmu-v3"],
   ptrauth: ["ptrauth-address", "ptrauth-generic"],
+  "ptrauth pmu": ["ptrauth-address", "ptrauth-generic", "pmu-v3"],
+} as const satisfies FeatureSets;
+
+const withFeatures = (name: string, more: readonly VcpuFeature[]): FeatureSets =>
+  Object.fromEntries(
+    Object.entries(selftestSets).map(([other, features]) => [
+      other === "no feature" ? name : `${name} ${other}`,
+      [...more, ...features],
+    ]),
+  );
+
+/** The same at EL2, on hosts with nested virtualisation. */
+export const nestedSets: FeatureSets = {
+  ...withFeatures("el2", ["el2"]),
+  ...withFeatures("el2 e2h0", ["el2", "el2-e2h0"]),
+};
+
+/** The kernels that have them. */
+export const nestedKernels: readonly Kernel[] = ["7.2"];
+
+/** The vCPUs whose lists are captured everywhere. */
+export const featureSets: FeatureSets = {
+  ...selftestSets,
   all: ["psci-0.2", "pmu-v3", "sve", "ptrauth-address", "ptrauth-generic"],
-} as const satisfies Readonly<Record<string, readonly VcpuFeature[]>>;
+};
 
 export const remakeCommand = "node dist/test/contract/blessed/remake.js";
 
