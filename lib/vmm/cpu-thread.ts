@@ -23,7 +23,8 @@ export class CpuThread implements CpuRunner {
     this.#answer = new Int32Array(shared, 0, 1);
     this.#data = new Uint8Array(shared, DATA_AT);
     const workerData: ThreadData = { handle: vcpu.handle, answer: this.#answer, data: this.#data };
-    this.#worker = new Worker(new URL("./cpu-worker.js", import.meta.url), { workerData });
+    // Of this process's options, such as --input-type, some are not for a Worker's file.
+    this.#worker = new Worker(new URL("./cpu-worker.js", import.meta.url), { workerData, execArgv: [] });
     this.#worker.on("message", (message: FromThread) => this.#take(message));
     this.#worker.on("error", (error) => this.#settle?.reject(error));
     this.#ended = new Promise((resolve) => this.#worker.once("exit", () => resolve()));

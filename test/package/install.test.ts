@@ -138,4 +138,18 @@ describe("the package, installed where there is no compiler and no Python", func
 
     assert.equal(outcome.stdout.trim(), "mmio 150994944n 65", outcome.stderr);
   });
+
+  it("runs a machine with two CPUs on the model, by import of the VMM kit", () => {
+    const program = `
+      import { createMachine } from "kvm-arm64/vmm";
+      const kernel = new Uint8Array(new Uint32Array([0xd2b08000, 0xf2800100, 0xd4000002]).buffer); // PSCI SYSTEM_OFF
+      const machine = createMachine({ kernel, cpus: 2, memoryBytes: 16 << 20, open: { backend: "model" } });
+      const { event } = await machine.run();
+      machine.close();
+      console.log(event);`;
+
+    const outcome = runNode(folder, ["--input-type=module", "--eval", program]);
+
+    assert.equal(outcome.stdout.trim(), "off", outcome.stderr);
+  });
 });
