@@ -270,8 +270,10 @@ export class Runner {
     beginStep(vcpu, "guest");
     commitAbort(vcpu);
     const began = performance.now();
+    const { executed } = this.#engine;
     const budget = this.#gic === null ? this.#budget : this.#untilTimer();
     const stop = this.#shootdown.inGuest(() => this.#engine.run(Math.min(budget, this.#pmu.untilInterrupt)));
+    this.#adapt(this.#engine.executed - executed, performance.now() - began);
     this.#pmu.count();
     if (stop.kind !== "kicked") this.#slice.timerWritten = false;
     // HVC is over when it arrives here: so is its step. SMC and WFI are not.
@@ -280,7 +282,6 @@ export class Runner {
     endStep(vcpu, "guest");
     if (ec === Ec.stepLower) stepTaken(vcpu);
     if (stop.kind === "budget") {
-      if (budget === this.#budget) this.#adapt(performance.now() - began);
       return "resume";
     }
     if (stop.kind === "kicked") return "resume";
@@ -325,9 +326,12 @@ export class Runner {
     return part < 1 ? Math.max(LEAST_BUDGET, Math.round(this.#budget * part)) : this.#budget;
   }
 
-  #adapt(milliseconds: number): void {
-    const wanted = (this.#budget * SLICE_MS) / Math.max(milliseconds, 0.1);
-    this.#budget = Math.round(Math.min(MOST_BUDGET, Math.max(LEAST_BUDGET, (this.#budget + wanted) / 2)));
+  /** The guest has become slower, which counts at once for others wait, or faster. */
+  #adapt(executed: number, milliseconds: number): void {
+    if (executed < LEAST_BUDGET) return;
+    const wanted = (executed * SLICE_MS) / Math.max(milliseconds, 0.1);
+    const next = Math.min(wanted, (this.#budget + wanted) / 2);
+    this.#budget = Math.round(Math.min(MOST_BUDGET, Math.max(LEAST_BUDGET, next)));
   }
 
   *#wait(esr: number): Generator<Pause, void, void> {

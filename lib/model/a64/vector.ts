@@ -73,8 +73,12 @@ export type VectorBinary =
   | "sqrdmulh"
   | "sqdmull";
 
-/** The first operand is the accumulator. sdot and udot: four products of bytes into each lane of 32 bits. */
-export type VectorTernary = "sqrdmlah" | "sqrdmlsh" | "sdot" | "udot";
+/**
+ * The first operand is the accumulator. sdot, udot and usdot: four products of bytes into each lane of 32 bits. smmla,
+ * ummla and usmmla: of matrices of 2 × 8 bytes, the second by its columns. us…: unsigned by signed.
+ */
+export type VectorTernary = "sqrdmlah" | "sqrdmlsh" | ByteProducts;
+export type ByteProducts = "sdot" | "udot" | "usdot" | "smmla" | "ummla" | "usmmla";
 
 /** Shifts by a known amount; srshr and urshr round. */
 export type VectorShift = "shl" | "sshr" | "ushr" | "srshr" | "urshr" | "sqshl" | "uqshl" | "sqshlu";
@@ -86,8 +90,16 @@ export type VectorNarrow = "xtn" | "sqxtn" | "uqxtn" | "sqxtun";
 export type VectorReduce = "addv" | "smaxv" | "umaxv" | "sminv" | "uminv" | "saddlv" | "uaddlv";
 
 export type Crypto1 = "aesmc" | "aesimc" | "sha1h";
-export type Crypto2 = "aese" | "aesd" | "sha1su1" | "sha256su0" | "sha512su0";
+export type Crypto2 = "sm4e" | "sm4ekey" | "aese" | "aesd" | "sha1su1" | "sha256su0" | "sha512su0";
+/** sm3tt…: the third operand has the word of the message in every lane. */
 export type Crypto3 =
+  | "sm3partw1"
+  | "sm3partw2"
+  | "sm3ss1"
+  | "sm3tt1a"
+  | "sm3tt1b"
+  | "sm3tt2a"
+  | "sm3tt2b"
   | "sha1c"
   | "sha1p"
   | "sha1m"

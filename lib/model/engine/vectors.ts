@@ -2,6 +2,7 @@
 // their own cells, results go to temporaries.
 
 import type {
+  ByteProducts,
   Crypto1,
   Crypto2,
   Crypto3,
@@ -36,6 +37,7 @@ import {
   unary,
 } from "./lanes.js";
 import type { GuestMemory } from "./memory.js";
+import * as sm from "./sm.js";
 import type { Cell, Wide } from "./wide.js";
 
 /** Index of the first word of 128 bits. */
@@ -249,16 +251,21 @@ export class Vectors implements VectorOperations<Vector, Cell, number, boolean> 
       BigInt.asUintN(bits, each(this.get(bits, a, n), this.get(bits, b, n), bits, this.saturated)),
     );
   }
+  private byteProducts(op: ByteProducts, accumulator: Vector, a: Vector, b: Vector): Vector {
+    const unsigned = (v: Vector, n: number) => this.bytes[4 * v + n]!;
+    const signed = (v: Vector, n: number) => (this.bytes[4 * v + n]! << 24) >> 24;
+    const first = op.startsWith("u") ? unsigned : signed;
+    const second = op === "udot" || op === "ummla" ? unsigned : signed;
+    const matrices = op.endsWith("mmla");
+    return this.map(32, 4, (n) => {
+      let sum = this.w[accumulator + n]!;
+      const [i, j, count] = matrices ? [8 * (n >> 1), 8 * (n & 1), 8] : [4 * n, 4 * n, 4];
+      for (let k = 0; k < count; k++) sum = (sum + first(a, i + k) * second(b, j + k)) | 0;
+      return BigInt.asUintN(32, BigInt(sum));
+    });
+  }
   ternary(op: VectorTernary, bits: LaneBits, accumulator: Vector, a: Vector, b: Vector): Vector {
-    if (op === "sdot" || op === "udot") {
-      const factor = (v: Vector, n: number) =>
-        op === "sdot" ? (this.bytes[4 * v + n]! << 24) >> 24 : this.bytes[4 * v + n]!;
-      return this.map(32, 4, (n) => {
-        let sum = this.w[accumulator + n]!;
-        for (let k = 4 * n; k < 4 * n + 4; k++) sum = (sum + factor(a, k) * factor(b, k)) | 0;
-        return BigInt.asUintN(32, BigInt(sum));
-      });
-    }
+    if (op !== "sqrdmlah" && op !== "sqrdmlsh") return this.byteProducts(op, accumulator, a, b);
     const kind = op === "sqrdmlah" ? "add" : "sub";
     return this.map(bits, 128 / bits, (n) =>
       BigInt.asUintN(
@@ -342,6 +349,10 @@ export class Vectors implements VectorOperations<Vector, Cell, number, boolean> 
   }
   crypto2(op: Crypto2, a: Vector, b: Vector): Vector {
     switch (op) {
+      case "sm4e":
+        return this.ofFour(sm.sm4e(this.four(a), this.four(b)));
+      case "sm4ekey":
+        return this.ofFour(sm.sm4ekey(this.four(a), this.four(b)));
       case "aese":
       case "aesd": {
         const key = this.sixteen(b);
@@ -358,6 +369,18 @@ export class Vectors implements VectorOperations<Vector, Cell, number, boolean> 
   }
   crypto3(op: Crypto3, a: Vector, b: Vector, c: Vector): Vector {
     switch (op) {
+      case "sm3partw1":
+        return this.ofFour(sm.sm3partw1(this.four(a), this.four(b), this.four(c)));
+      case "sm3partw2":
+        return this.ofFour(sm.sm3partw2(this.four(a), this.four(b), this.four(c)));
+      case "sm3ss1":
+        return this.ofFour(sm.sm3ss1(this.four(a), this.four(b), this.four(c)));
+      case "sm3tt1a":
+      case "sm3tt1b":
+        return this.ofFour(sm.sm3tt1(op === "sm3tt1a" ? "a" : "b", this.four(a), this.four(b), this.w[c]!));
+      case "sm3tt2a":
+      case "sm3tt2b":
+        return this.ofFour(sm.sm3tt2(op === "sm3tt2a" ? "a" : "b", this.four(a), this.four(b), this.w[c]!));
       case "sha1c":
       case "sha1p":
       case "sha1m":

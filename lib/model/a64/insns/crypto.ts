@@ -1,9 +1,11 @@
-// The cryptographic instructions: AES, SHA-1, SHA-256, SHA-512, SHA-3. DDI 0487 C4.1.
+// The cryptographic instructions: AES, SHA-1, SHA-256, SHA-512, SHA-3, SM3, SM4. DDI 0487 C4.1.
 
 import { composed, type Insn, insn, type Semantics } from "../insn.js";
 import type { Machine, V128 } from "../machine.js";
-import type { Simd } from "../simd.js";
+import { type Simd, splatLane } from "../simd.js";
 import type { Crypto3 } from "../vector.js";
+
+const opcodes = ["00", "01", "10", "11"] as const;
 
 // biome-ignore format: table
 export const crypto: readonly Insn[] = [
@@ -28,6 +30,14 @@ export const crypto: readonly Insn[] = [
   sha512("SHA512SU1", "10", "sha512su1"),
   insn("SHA512SU0", "11001110 11 0 00000 1000 00 rn:5 rd:5", two((simd, d, n) => simd.crypto2("sha512su0", d, n)), "SHA512"),
 
+  ...(["SM3TT1A", "SM3TT1B", "SM3TT2A", "SM3TT2B"] as const).map((name, n) =>
+    insn(name, `11001110 010 rm:5 1 0 imm2:2 ${opcodes[n]!} rn:5 rd:5`,   sm3Round(name.toLowerCase() as SM3Round), "SM3")),
+  insn("SM3PARTW1", "11001110 011 rm:5 1 1 00 00 rn:5 rd:5", sm3Part("sm3partw1"), "SM3"),
+  insn("SM3PARTW2", "11001110 011 rm:5 1 1 00 01 rn:5 rd:5", sm3Part("sm3partw2"), "SM3"),
+  insn("SM3SS1",    "11001110 010 rm:5 0 ra:5 rn:5 rd:5",    sm3Sum, "SM3"),
+  insn("SM4E",      "11001110 110 00000 1 0 00 01 rn:5 rd:5", two((simd, d, n) => simd.crypto2("sm4e", d, n)), "SM4"),
+  insn("SM4EKEY",   "11001110 011 rm:5 1 1 00 10 rn:5 rd:5", sm4Key, "SM4"),
+
   insn("EOR3",      "11001110 00 0 rm:5 0 ra:5 rn:5 rd:5",  exclusiveOr3, "SHA3"),
   insn("BCAX",      "11001110 00 1 rm:5 0 ra:5 rn:5 rd:5",  clearExclusiveOr, "SHA3"),
   insn("RAX1",      "11001110 01 1 rm:5 1 0 00 11 rn:5 rd:5", rotateExclusiveOr, "SHA3"),
@@ -39,6 +49,32 @@ function two(result: (simd: Simd, d: V128, n: V128) => V128): Semantics<{ rn: nu
     simd.checkFp();
     simd.setV(rd, result(simd, simd.v(rd), simd.v(rn)));
   };
+}
+
+type SM3Round = "sm3tt1a" | "sm3tt1b" | "sm3tt2a" | "sm3tt2b";
+
+function sm3Round(op: SM3Round): Semantics<Three & { imm2: number }> {
+  return ({ simd }, { rm, imm2, rn, rd }) => {
+    simd.checkFp();
+    simd.setV(rd, simd.crypto3(op, simd.v(rd), simd.v(rn), splatLane(simd, 32, simd.v(rm), imm2)));
+  };
+}
+
+function sm3Part(op: "sm3partw1" | "sm3partw2"): Semantics<Three> {
+  return ({ simd }, { rm, rn, rd }) => {
+    simd.checkFp();
+    simd.setV(rd, simd.crypto3(op, simd.v(rd), simd.v(rn), simd.v(rm)));
+  };
+}
+
+function sm3Sum({ simd }: Machine, { rm, ra, rn, rd }: Four) {
+  simd.checkFp();
+  simd.setV(rd, simd.crypto3("sm3ss1", simd.v(rn), simd.v(rm), simd.v(ra)));
+}
+
+function sm4Key({ simd }: Machine, { rm, rn, rd }: Three) {
+  simd.checkFp();
+  simd.setV(rd, simd.crypto2("sm4ekey", simd.v(rn), simd.v(rm)));
 }
 
 type Three = { rm: number; rn: number; rd: number };

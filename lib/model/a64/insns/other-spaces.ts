@@ -8,13 +8,6 @@ export const otherSpaces = [
   todo("SVE",                               "... 0010 .........................",           "SVE"),
 
   // What is left of scalar floating-point and Advanced SIMD
-  todo("SM3PARTW1, SM3PARTW2, SM4EKEY", "11001110 011 ..... 1 1 00 .. ..... .....",         "SM3"),
-  todo("SM3TT",                         "11001110 010 ..... 1 0 .. .. ..... .....",         "SM3"),
-  todo("SM3SS1",                        "11001110 010 ..... 0 ..... ..... .....",           "SM3"),
-  todo("SM4E",                          "11001110 110 00000 1 0 00 01 ..... .....",         "SM4"),
-  todo("USDOT (vector)",                "0 q 0 01110 10 0 rm:5 1 0011 1 rn:5 rd:5",         "I8MM"),
-  todo("SMMLA, UMMLA, USMMLA",          "0 1 u 01110 10 0 rm:5 1 010 b 1 rn:5 rd:5",        "I8MM"),
-  todo("SUDOT, USDOT (by element)",     "0 q 0 01111 us 0 l m rm:4 1111 h 0 rn:5 rd:5",     "I8MM"),
   todo("BFDOT (vector)",                "0 q 1 01110 01 0 rm:5 1 1111 1 rn:5 rd:5",         "BF16"),
   todo("BFMLAL (vector)",               "0 q 1 01110 11 0 rm:5 1 1111 1 rn:5 rd:5",         "BF16"),
   todo("BFMMLA",                        "0 1 1 01110 01 0 rm:5 1 1101 1 rn:5 rd:5",         "BF16"),

@@ -32,6 +32,8 @@ export const simdElement: readonly Insn[] = [
   ...fp("FMULX (by element)", "1", "1001", (simd, _, n, e, bits, lanes) => simd.fpBinary("mulx", bits, lanes, n, e)),
 
   composed("SDOT (by element)", "0 q 0 01111 10 l m rm:4 1110 h 0 rn:5 rd:5", dot("sdot"), "DotProd"),
+  composed("USDOT (by element)", "0 q 0 01111 10 l m rm:4 1111 h 0 rn:5 rd:5", dot("usdot"), "I8MM"),
+  composed("SUDOT (by element)", "0 q 0 01111 00 l m rm:4 1111 h 0 rn:5 rd:5", dot("sudot"), "I8MM"),
   composed("UDOT (by element)", "0 q 1 01111 10 l m rm:4 1110 h 0 rn:5 rd:5", dot("udot"), "DotProd"),
   composed("FMLAL (by element)",  "0 q 0 01111 10 l m rm:4 0000 h 0 rn:5 rd:5", multiplyLong("lower", "add"), "FHM"),
   composed("FMLSL (by element)",  "0 q 0 01111 10 l m rm:4 0100 h 0 rn:5 rd:5", multiplyLong("lower", "sub"), "FHM"),
@@ -145,12 +147,14 @@ function fp(name: string, u: string, opcode: string, result: OnFp): Insn[] {
 
 type Vector = Element & { q: number; rn: number; rd: number };
 
-function dot(name: "sdot" | "udot"): Semantics<Vector> {
+function dot(name: "sdot" | "udot" | "usdot" | "sudot"): Semantics<Vector> {
   return ({ simd }, fields) => {
     simd.checkFp();
     const { q, rn, rd } = fields;
     const e = element(simd, fields, 32);
-    simd.setV(rd, simd.low(totalOf(q), simd.ternary(name, 32, simd.v(rd), simd.v(rn), e)));
+    const n = simd.v(rn);
+    const [op, a, b] = name === "sudot" ? (["usdot", e, n] as const) : ([name, n, e] as const);
+    simd.setV(rd, simd.low(totalOf(q), simd.ternary(op, 32, simd.v(rd), a, b)));
   };
 }
 

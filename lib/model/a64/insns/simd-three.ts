@@ -88,6 +88,10 @@ export const simdThree: readonly Insn[] = [
   ...extra("SQRDMLAH (vector)", "1", "0000", (simd, d, n, m, bits) => simd.ternary("sqrdmlah", bits, d, n, m)),
   ...extra("SQRDMLSH (vector)", "1", "0001", (simd, d, n, m, bits) => simd.ternary("sqrdmlsh", bits, d, n, m)),
   composed("SDOT (vector)", "0 q 0 01110 10 0 rm:5 1 0010 1 rn:5 rd:5", dot("sdot"), "DotProd"),
+  composed("USDOT (vector)", "0 q 0 01110 10 0 rm:5 1 0011 1 rn:5 rd:5", dot("usdot"), "I8MM"),
+  composed("SMMLA", "0 1 0 01110 10 0 rm:5 1 0100 1 rn:5 rd:5", matrices("smmla"), "I8MM"),
+  composed("UMMLA", "0 1 1 01110 10 0 rm:5 1 0100 1 rn:5 rd:5", matrices("ummla"), "I8MM"),
+  composed("USMMLA", "0 1 0 01110 10 0 rm:5 1 0101 1 rn:5 rd:5", matrices("usmmla"), "I8MM"),
   composed("UDOT (vector)", "0 q 1 01110 10 0 rm:5 1 0010 1 rn:5 rd:5", dot("udot"), "DotProd"),
 
   // Three same, floating-point                 a scalar form
@@ -213,10 +217,17 @@ function extra(name: string, u: string, opcode: string, result: Accumulating): I
 
 type Registers = { q: number; rm: number; rn: number; rd: number };
 
-function dot(name: "sdot" | "udot"): Semantics<Registers> {
+function dot(name: "sdot" | "udot" | "usdot"): Semantics<Registers> {
   return ({ simd }, { q, rm, rn, rd }) => {
     simd.checkFp();
     simd.setV(rd, simd.low(q === 1 ? 128 : 64, simd.ternary(name, 32, simd.v(rd), simd.v(rn), simd.v(rm))));
+  };
+}
+
+function matrices(name: "smmla" | "ummla" | "usmmla"): Semantics<Omit<Registers, "q">> {
+  return ({ simd }, { rm, rn, rd }) => {
+    simd.checkFp();
+    simd.setV(rd, simd.ternary(name, 32, simd.v(rd), simd.v(rn), simd.v(rm)));
   };
 }
 
