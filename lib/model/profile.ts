@@ -77,6 +77,10 @@ const table = {
   binaryPointsAtLoad:          [ true,        true,        false       ],
   /** What concerns every LPI takes them by INTID, not in the order in which they were mapped. */
   lpisByIntid:                 [ false,       true,        true        ],
+  /** LPIs that wait at a vCPU when its redistributor's are disabled stay pending. */
+  flushedLpisStayPending:      [ true,        true,        false       ],
+  /** MAPC with a target that there is none of does nothing, though it unmaps the collection. */
+  unmappingNeedsTarget:        [ true,        false,       false       ],
   /** Without a GIC, the guest reaches the CPU interface's registers of one CPU; since 6.12 ICC_SRE_EL1 alone. */
   cpuInterfaceUntrapped:       [ true,        false,       false       ],
   /** ICC_DIR_EL1 deactivates a shared interrupt that is active on another vCPU. */

@@ -178,6 +178,22 @@ onEveryBackend("LPIs in a guest", (host) => {
     });
   }
 
+  it("that wait at a redistributor when its LPIs are disabled are pending on, on 7.2 no more", () => {
+    const its = withTwo(ENABLED);
+    its.configure(8193, DISABLED);
+    its.send(inv(5, 2));
+    for (const event of [0, 2]) its.message(5, event);
+    its.redistributor(0, 0n, 0);
+    its.savePending();
+    assert.deepEqual(
+      [its.pending(8195), its.pending(8193)],
+      [
+        [host.kernel !== "7.2", false],
+        [true, false],
+      ],
+    );
+  });
+
   it("come of a command that the guest itself writes, and a store to GITS_TRANSLATER comes to nothing", async () => {
     const its = setUp([
       ...mov64(1, TRANSLATER),

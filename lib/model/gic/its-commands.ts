@@ -88,11 +88,13 @@ const mapd: Meaning = (context, its, { device: id, eventBits, itt, valid }) => {
 const mapc: Meaning = (context, its, { collection: id, target, valid }) => {
   const { nodes } = context;
   const vcpu = vcpuOfTarget(context, target);
-  if (vcpu === null) return;
   const collection = findCollection(context, its, id);
   if (!valid) {
+    if (vcpu === null && context.vm.profile.switches.unmappingNeedsTarget) return;
     if (collection !== 0) freeCollection(context, its, collection);
     forgetCache(context, its);
+  } else if (vcpu === null) {
+    return;
   } else if (collection !== 0) {
     nodes.put(collection, Collection.target, target);
     for (const { translation } of translations(context, its)) {

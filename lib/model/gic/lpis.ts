@@ -215,10 +215,14 @@ function readPending(context: ItsContext, vcpu: VcpuState): void {
   }
 }
 
-/** Without LPIs, those that wait here wait no more, though they stay pending; messages are looked up anew. */
+/** Without LPIs, those that wait here wait no more, though before 7.2 they stay pending; messages are looked up anew. */
 function forgetQueued(gic: Gic, vcpu: VcpuState): void {
-  for (const ref of [...gic.queued(vcpu)]) if (gic.read(ref, Field.intid) >>> 0 >= FIRST_LPI) gic.unqueue(ref);
   const { vm, nodes } = contextOf(gic);
+  for (const ref of [...gic.queued(vcpu)]) {
+    if (gic.read(ref, Field.intid) >>> 0 < FIRST_LPI) continue;
+    gic.unqueue(ref);
+    if (!vm.profile.switches.flushedLpisStayPending) gic.change(ref, Irq.latch, false);
+  }
   for (let its = vm.get("its"); its !== 0; its = nodes.get(its, Its.next)) forgetMessages(nodes, its);
 }
 
