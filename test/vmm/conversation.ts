@@ -39,8 +39,7 @@ export class Conversation {
   async command(line: string): Promise<{ readonly output: string; readonly status: number }> {
     // The shell's echo of the line has the words apart.
     this.say(`${line}; echo "@sta""tus $?"\n`);
-    const answer = await this.hear(/\r?\n([\s\S]*?)@status (\d+)\r?\n[\s\S]*?\/ # /);
-    const [, output = "", status] = answer;
+    const [, output = "", status] = await this.hear(/\r?\n([\s\S]*?)@status (\d+)\r?\n[\s\S]*?\/ # /);
     return { output: output.replaceAll("\r", ""), status: Number(status) };
   }
 }
