@@ -7,6 +7,8 @@ import { encode } from "../lib/model/a64/bits.js";
 import type { Insn } from "../lib/model/a64/insn.js";
 import { a64, decodeA64 } from "../lib/model/a64/table.js";
 import { shapeOfWord } from "../lib/model/engine/wasm/library.js";
+import { DC_ZVA } from "../lib/model/engine/wasm/recorder.js";
+import { systemRegisterEncodings } from "../lib/model/engine/wasm/system-registers.js";
 
 const RANDOM_WORDS = 600;
 const MOST_WORDS = 6000;
@@ -44,15 +46,23 @@ function* wordsOf(row: Insn, random: (bits: number) => number): Generator<number
   }
 }
 
+/** MSR, MRS and SYS of what has handlers. */
+function systemWords(): number[] {
+  const word = (opcode: number, id: number) => (opcode | (id << 5) | 3) >>> 0;
+  const registers = systemRegisterEncodings.flatMap((id) => [word(0xd500_0000, id), word(0xd520_0000, id)]);
+  return [...registers, word(0xd500_0000, DC_ZVA)];
+}
+
 const random = randomNumbers();
 const found = new Map<string, number>();
+const look = (word: number) => {
+  const shape = shapeOfWord(word);
+  if (shape !== null && !found.has(shape.key)) found.set(shape.key, word);
+};
 for (const row of a64) {
-  for (const word of wordsOf(row, random)) {
-    if (decodeA64(word) !== row) continue;
-    const shape = shapeOfWord(word);
-    if (shape !== null && !found.has(shape.key)) found.set(shape.key, word);
-  }
+  for (const word of wordsOf(row, random)) if (decodeA64(word) === row) look(word);
 }
+for (const word of systemWords()) look(word);
 const words = [...found.values()].map((word) => `0x${word.toString(16).padStart(8, "0")},`);
 const lines: string[] = [];
 for (let n = 0; n < words.length; n += 10) lines.push(`  ${words.slice(n, n + 10).join(" ")}`);

@@ -64,6 +64,8 @@ const instructionCache: ReadonlySet<number> = new Set(
   [...maintenanceOperations].filter(([, { name }]) => name.startsWith("IC ")).map(([id]) => id),
 );
 
+const DC_ZVA = packEncoding([1, 3, 7, 4, 1]);
+
 /** CV and COND of the ISS of a trapped WFI or WFE: always. */
 const WFX_ISS = 0x1e0_0000;
 
@@ -312,6 +314,11 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean, Cell>
     this.memory.busChanged();
     this.memory.flush();
     this.instructionsChanged?.();
+  }
+
+  /** What DC ZVA zeroes here; 0: it is trapped. */
+  get zeroBytes(): number {
+    return typeof this.registers.maintenance(DC_ZVA, 0) === "number" ? 0 : this.registers.zeroBlockBytes;
   }
 
   private checkFp(): void {

@@ -19,6 +19,8 @@ const CHUNK_BYTES = 1 << 20;
 const AHEAD = 24;
 
 const PAGE_MASK = ~4095;
+/** Epochs count from 1. */
+const NO_EPOCH = 0;
 
 /** Offset of zeroed bytes of the memory for the engine; null: there are no more. */
 export type Allocate = (bytes: number) => number | null;
@@ -72,8 +74,10 @@ export class CodeCache implements CodeWatch {
   records(page: number, epoch: number): number {
     const at = this.pages.get(page) ?? this.newPage(page);
     if (at === 0) return 0;
+    const { m32 } = this.memory;
+    if (m32[(at + EPOCH) >>> 2] === epoch) return at;
     this.compare(page, at);
-    this.memory.m32[(at + EPOCH) >>> 2] = epoch;
+    m32[(at + EPOCH) >>> 2] = epoch;
     return at;
   }
 
@@ -97,6 +101,7 @@ export class CodeCache implements CodeWatch {
     m8.fill(0, at, at + RECORDS_END);
     m16[(at + RECORDS_END) >>> 1] = Handler.pageEnd;
     m32[(at + HOST) >>> 2] = page;
+    m32[(at + EPOCH) >>> 2] = NO_EPOCH;
     this.pages.set(page, at);
     this.memory.pageIsCode(page);
     return at;

@@ -2,11 +2,13 @@
 
 import type { BranchKind } from "../../a64/machine.js";
 import { cells } from "../../cpu/state.js";
+import { atomicEffect } from "./atomic-handlers.js";
 import { I32, I64, type Local, type ValueType } from "./binary.js";
 import { flagsKind, holds, nzcv, setNzcv } from "./flags.js";
 import type { Context } from "./function.js";
 import { locate, type Table } from "./memory-access.js";
 import { Block, RECORD, WIDE } from "./record.js";
+import { systemEffect } from "./system-handlers.js";
 import type { Effect, Node, Shape } from "./trace.js";
 
 type Bits = 32 | 64;
@@ -86,7 +88,8 @@ export class HandlerEmitter {
     for (const arg of node.args) this.readRegisters(arg);
   }
 
-  private effect({ op, args, extra, target }: Effect): void {
+  private effect(effect: Effect): void {
+    const { op, args, extra, target } = effect;
     const { code, locals } = this.context;
     const bits = extra as Bits;
     switch (op) {
@@ -164,6 +167,7 @@ export class HandlerEmitter {
         return;
       }
       default:
+        if (systemEffect(this, effect) || atomicEffect(this, effect)) return;
         throw new Error(`no code for the effect ${op}`);
     }
   }
@@ -243,7 +247,7 @@ export class HandlerEmitter {
     code.tee(node.local);
   }
 
-  private address(node: Node): Local {
+  address(node: Node): Local {
     if (node.local >= 0) return node.local;
     const local = this.temporary(I64);
     this.compute(node);
@@ -282,7 +286,7 @@ export class HandlerEmitter {
     else code.memory(stores[bytes], 0);
   }
 
-  private mustAlign(at: Local, bytes: number): void {
+  mustAlign(at: Local, bytes: number): void {
     if (bytes > 1)
       this.context.code
         .get(at)
@@ -388,6 +392,13 @@ export class HandlerEmitter {
         return;
       case "nzcv":
         nzcv(this.context);
+        return;
+      case "pstate":
+        code
+          .get(locals.base)
+          .memory(0x28, 2, cells.flags * 8)
+          .i32(node.extra as number)
+          .op(0x71, 0xad);
         return;
       case "carry":
         nzcv(this.context);

@@ -127,6 +127,7 @@ export class Interpreter {
     const { block, evaluator } = this;
     const { memory } = evaluator;
     const { mode } = this.state;
+    block[Block.attention] = this.urgent();
     if (mode === this.seenMode && evaluator.registersWritten === this.seenWrites) return;
     this.seenMode = mode;
     this.seenWrites = evaluator.registersWritten;
@@ -138,7 +139,7 @@ export class Interpreter {
     const uao = (mode & Pstate.UAO) !== 0;
     block[Block.userReads] = (uao ? memory.reads : memory.user.reads).words.byteOffset;
     block[Block.userWrites] = (uao ? memory.writes : memory.user.writes).words.byteOffset;
-    block[Block.attention] = this.urgent();
+    block[Block.zeroBytes] = evaluator.zeroBytes;
     const keys = SIGNS_POINTERS & Number(this.state.get("SCTLR_EL1") & 0xffff_ffffn);
     block[Block.signsPointers] = keys !== 0 && this.environment.promises("PAuth") ? 1 : 0;
     const hasBtype = (evaluator.ends.implemented & Pstate.BTYPE) !== 0;

@@ -48,5 +48,7 @@ export const Block = {
   jump: 11,
   veneer: 12,
   guardedJump: 13,
+  /** What DC ZVA zeroes; 0: not here. */
+  zeroBytes: 14,
   words: 16,
 } as const;

@@ -1,5 +1,6 @@
 // The Machine that writes down what a meaning does. What it has not got, it refuses: the evaluator does such words.
 
+import { packEncoding } from "../../../arm64/sysregs.js";
 import { ORDERED, UNPRIVILEGED } from "../../a64/access.js";
 import type {
   AccessBytes,
@@ -14,15 +15,12 @@ import type {
 import { CpuState, cells } from "../../cpu/state.js";
 import { conditions } from "../wide.js";
 import { I32, I64, type ValueType } from "./binary.js";
-import { type Node, Trace, unsupported } from "./trace.js";
+import { recordRead, recordWrite } from "./system-registers.js";
+import { type Node, refuse, Trace } from "./trace.js";
 import { vectorRecorder } from "./vector-recorder.js";
 
 /** Byte offset of a cell in the state. */
 const cell = (n: number): bigint => BigInt(n * 8);
-
-export function refuse(): never {
-  throw unsupported;
-}
 
 export class Recorder implements MachineOn<Node, Node, Node, Node, Node> {
   trace = new Trace();
@@ -136,34 +134,40 @@ export class Recorder implements MachineOn<Node, Node, Node, Node, Node> {
     if ((access & (ORDERED | UNPRIVILEGED)) !== 0) refuse();
     this.trace.effect("storePair", [address, first, second], bytes);
   }
-  loadExclusive(): Node {
-    return refuse();
+  /** What an effect gives. */
+  private result(op: string, type: ValueType, args: readonly Node[], extra: string | number): Node {
+    const node = this.trace.node("result", type, args, `${op}${extra}`);
+    this.trace.effect(op, [node], extra);
+    return node;
+  }
+  loadExclusive(bytes: AccessBytes, address: Node): Node {
+    return this.result("loadExclusive", I64, [address], bytes);
   }
   loadExclusivePair(): readonly [Node, Node] {
     return refuse();
   }
-  storeExclusive(): Node {
-    return refuse();
+  storeExclusive(bytes: AccessBytes, address: Node, value: Node): Node {
+    return this.result("storeExclusive", I32, [address, value], bytes);
   }
   storeExclusivePair(): Node {
     return refuse();
   }
   clearExclusive(): void {
-    refuse();
+    this.trace.effect("clearExclusive", []);
   }
-  atomic(_op: AtomicOperation, _bytes: AccessBytes): Node {
-    return refuse();
+  atomic(op: AtomicOperation, bytes: AccessBytes, address: Node, value: Node): Node {
+    if (op === "smax" || op === "smin" || op === "umax" || op === "umin") refuse();
+    return this.result(op, I64, [address, value], bytes);
   }
-  compareAndSwap(): Node {
-    return refuse();
+  compareAndSwap(bytes: AccessBytes, address: Node, expected: Node, desired: Node): Node {
+    return this.result("compareAndSwap", I64, [address, expected, desired], bytes);
   }
   compareAndSwapPair(): readonly [Node, Node] {
     return refuse();
   }
   barrier(kind: Barrier): void {
-    // DSB may have to wait for other CPUs.
-    if (kind === "DMB") this.trace.effect("fence", []);
-    else refuse();
+    // ISB and SB order nothing that generated code reorders.
+    if (kind === "DSB" || kind === "DMB") this.trace.effect("fence", []);
   }
 
   undefined(): void {
@@ -202,22 +206,27 @@ export class Recorder implements MachineOn<Node, Node, Node, Node, Node> {
   errorSynchronization(): void {
     refuse();
   }
-  readSystem(_id: number, _rt: number): Node {
-    return refuse();
+  readSystem(id: number, _rt: number): Node {
+    return recordRead(this.trace, id);
   }
-  writeSystem(_id: number, _value: Node, _rt: number): void {
-    refuse();
+  writeSystem(id: number, value: Node, _rt: number): void {
+    recordWrite(this.trace, id, value);
   }
-  writePstate(_field: PstateField, _imm4: number): void {
-    refuse();
+  writePstate(field: PstateField, imm4: number): void {
+    if (field !== "DAIFSet" && field !== "DAIFClr") refuse();
+    this.trace.effect("needs", [], "EL1");
+    this.trace.effect("mask", [this.trace.amount(imm4 << 6)], field);
   }
-  system(_id: number, _value: Node, _rt: number): void {
-    refuse();
+  system(id: number, value: Node, _rt: number): void {
+    if (id !== DC_ZVA) refuse();
+    this.trace.effect("zero", [value]);
   }
   systemRead(): Node {
     return refuse();
   }
 }
+
+export const DC_ZVA = packEncoding([1, 3, 7, 4, 1]);
 
 /** How an access is made, for its handler: as EL0, in order with others. */
 function way(access: number): string {

@@ -43,6 +43,10 @@ export interface Effect {
 /** Thrown by recorders: this word is the evaluator's. */
 export const unsupported = new Error("no handler can do this");
 
+export function refuse(): never {
+  throw unsupported;
+}
+
 const NONE: readonly Node[] = [];
 
 export class Trace {
@@ -105,7 +109,9 @@ export function shapeOf(trace: Trace): Shape | null {
     for (const arg of args) visit(arg);
     if (target !== null) visit(target);
   }
-  const narrow = settleNarrow(places, constants.length > 0 ? MOST_BESIDE_WIDE : MOST_NARROW);
+  // What increments and negates adds 1, always.
+  const varies = constants.some(({ value }) => value !== 1n);
+  const narrow = settleNarrow(places, varies ? MOST_BESIDE_WIDE : MOST_NARROW);
   if (narrow.length > MOST_NARROW) return null;
   const wide = settleConstants(constants, narrow.length <= MOST_BESIDE_WIDE);
   let key = "";

@@ -1,0 +1,86 @@
+// What system instructions do without the evaluator.
+
+import { Attention, cells, Pstate } from "../../cpu/state.js";
+import { type Code, I32, I64 } from "./binary.js";
+import type { Locals } from "./function.js";
+import type { HandlerEmitter } from "./handlers.js";
+import { entryOf } from "./memory-access.js";
+import { Block } from "./record.js";
+import type { Needs } from "./system-registers.js";
+import type { Effect } from "./trace.js";
+
+const MODE = cells.flags * 8;
+
+/** The code of an effect; false: it is none of these. */
+export function systemEffect(emitter: HandlerEmitter, { op, args, extra }: Effect): boolean {
+  const { code, locals, labels } = emitter.context;
+  switch (op) {
+    case "needs":
+      code.get(locals.base).memory(0x28, 2, MODE);
+      if ((extra as Needs) === "EL1") code.i32(Pstate.EL).op(0x71, 0x45);
+      else
+        code
+          .i32(Pstate.EL | Pstate.SP)
+          .op(0x71)
+          .i32(5)
+          .op(0x47);
+      code.branchIf(labels.step);
+      return true;
+    case "mask":
+      code.get(locals.base);
+      code.get(locals.base).memory(0x28, 2, MODE);
+      if (extra === "DAIF") code.i32(~Pstate.DAIF).op(0x71);
+      emitter.value(args[0]!);
+      if (extra === "DAIF") code.i32(Pstate.DAIF).op(0x71);
+      if (extra === "DAIFClr") code.i32(-1).op(0x73, 0x71);
+      else code.op(0x72);
+      code.memory(0x36, 2, MODE);
+      attentionOf(code, locals);
+      return true;
+    case "zero":
+      zero(emitter, args);
+      return true;
+    default:
+      return false;
+  }
+}
+
+/** The attention bits that PSTATE does not mask, into the block. */
+export function attentionOf(code: Code, { base, block }: Locals): void {
+  const shifts = [
+    { bit: Pstate.I, by: Attention.irq },
+    { bit: Pstate.F, by: Attention.fiq },
+    { bit: Pstate.A, by: Attention.serror },
+  ];
+  code.get(block).i32(Attention.kick | Attention.flush);
+  for (const { bit, by } of shifts) {
+    code.get(base).memory(0x28, 2, MODE).i32(-1).op(0x73).i32(bit).op(0x71);
+    code.i32(Math.log2(bit) - Math.log2(by)).op(0x76, 0x72);
+  }
+  code.memory(0x36, 2, Block.attention * 4);
+}
+
+/** DC ZVA, where it may be and the page is at hand. */
+function zero(emitter: HandlerEmitter, args: Effect["args"]): void {
+  const { code, locals, labels } = emitter.context;
+  const at = emitter.temporary(I32);
+  const bytes = emitter.temporary(I32);
+  const address = emitter.temporary(I64);
+  code
+    .get(locals.block)
+    .memory(0x28, 2, Block.zeroBytes * 4)
+    .tee(bytes)
+    .op(0x45)
+    .branchIf(labels.step);
+  emitter.value(args[0]!);
+  code.i64(0).get(bytes).op(0xad, 0x7d, 0x83).tee(address);
+  entryOf(code);
+  code.get(locals.writes).op(0x6a).tee(at).memory(0x29, 3);
+  code.get(address).i64(-4096).op(0x83, 0x52).branchIf(labels.step);
+  code.get(at).memory(0x28, 2, 8).get(address).op(0xa7, 0x6a).set(at);
+  code.get(bytes).i32(64).op(0x46).if();
+  for (let n = 0; n < 64; n += 8) code.get(at).i64(0).memory(0x37, 3, n);
+  code.else();
+  code.get(at).i32(0).get(bytes).op(0xfc, 0x0b, 0);
+  code.end();
+}
