@@ -86,13 +86,17 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean, Cell>
   private readonly opaque: Machine = this as unknown as Machine;
   readonly ends: Endings;
   /** Other CPUs were told of a TLBI, and no DSB has waited for them. */
-  private invalidating = false;
+  invalidating = false;
   /** The instruction has written PSTATE.BTYPE itself. */
   private setsBtype = false;
   /** How many system registers the guest has written. */
   registersWritten = 0;
-  /** Called for IC: memory that instructions were decoded from may have changed. */
-  instructionsChanged: (() => void) | undefined;
+  /** Called for IC: memory that instructions were decoded from may have changed, all of it or the page of this offset. */
+  instructionsChanged: ((offset?: number) => void) | undefined;
+  /** Called with what came of a pointer that was signed or authenticated. */
+  pointerSigned:
+    | ((use: "sign" | "alone" | "combined", key: PacKey, pointer: bigint, modifier: bigint, result: bigint) => void)
+    | undefined;
 
   constructor(state: CpuState, bus: Bus, environment: Environment) {
     this.state = state;
@@ -370,12 +374,21 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean, Cell>
 
   addPac(key: PacKey, pointer: Cell, modifier: Cell): Cell {
     const { quads } = this.state;
-    return this.w64.constant(this.pointers.add(key, quads[pointer >> 1]!, quads[modifier >> 1]!));
+    const [original, by] = [quads[pointer >> 1]!, quads[modifier >> 1]!];
+    const signed = this.pointers.add(key, original, by);
+    if (this.pointerSigned !== undefined) {
+      this.pointerSigned("sign", key, original, by, signed);
+      // What an address was signed for follows.
+      const stripped = this.pointers.strip(key[0] === "I" ? "instruction" : "data", original);
+      if (stripped === original) this.pointerSigned("alone", key, signed, by, original);
+    }
+    return this.w64.constant(signed);
   }
   authenticate(key: PacKey, pointer: Cell, modifier: Cell, use: "alone" | "combined"): Cell {
     const { quads } = this.state;
     const result = this.pointers.authenticate(key, quads[pointer >> 1]!, quads[modifier >> 1]!, use);
     if (typeof result === "object") this.ends.raise(syndrome(Ec.pac, result.iss), null);
+    this.pointerSigned?.(use, key, quads[pointer >> 1]!, quads[modifier >> 1]!, result);
     return this.w64.constant(result);
   }
   stripPac(kind: "instruction" | "data", pointer: Cell): Cell {
@@ -551,11 +564,6 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean, Cell>
     if (outcome === "undefined") this.ends.raise(syndrome(Ec.unknown, 0), null);
     if (typeof outcome === "number") this.ends.raise(outcome, null);
     this.accessed(id, "write");
-    if (instructionCache.has(id)) {
-      this.instructionsChanged?.();
-      this.environment.invalidateOthers?.();
-      this.invalidating = true;
-    }
     if (outcome === "bySetWay") this.environment.maintainedBySetWay?.();
     else if (outcome === "zero") this.memory.zero(value, this.registers.zeroBlockBytes);
     else if (outcome === "byAddress") this.memory.maintain(value);
@@ -565,6 +573,11 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean, Cell>
       this.invalidating = true;
     } else if (typeof outcome === "object")
       this.state.set("PAR_EL1", this.memory.translate(value, this.accessOf(outcome)));
+    if (instructionCache.has(id)) {
+      this.instructionsChanged?.(outcome === "byAddress" ? this.memory.reads.offset(this.w[value]!) : undefined);
+      this.environment.invalidateOthers?.();
+      this.invalidating = true;
+    }
   }
   /** AT S1E1RP and WP look at PSTATE.PAN; the others do not. */
   private accessOf({ kind, unprivileged, pan }: AddressTranslation): Access {

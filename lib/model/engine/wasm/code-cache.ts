@@ -70,6 +70,13 @@ export class CodeCache implements CodeWatch {
     for (let n = (offset - page) >>> 2; n <= last; n++) this.memory.m16[(at + n * RECORD) >>> 1] = Handler.decode;
   }
 
+  /** The page of this offset may have changed. */
+  changed(offset: number): void {
+    const page = (offset & PAGE_MASK) >>> 0;
+    const at = this.pages.get(page);
+    if (at !== undefined) this.compare(page, at);
+  }
+
   /** The page of records of a page of the memory, as it is in this epoch; 0: there is no room. */
   records(page: number, epoch: number): number {
     const at = this.pages.get(page) ?? this.newPage(page);

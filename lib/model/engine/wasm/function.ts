@@ -45,6 +45,7 @@ export interface Helpers {
   readonly nzcv: number;
   readonly carryFlags: number;
   readonly place: number;
+  readonly pointer: number;
   readonly umulh: number;
   readonly smulh: number;
   readonly rbit: number;

@@ -117,13 +117,12 @@ export class HandlerEmitter {
       case "checkSp":
         code.get(locals.base).memory(0x28, 2, SP).i32(15).op(0x71).branchIf(this.context.labels.step);
         return;
-      case "signsPointers":
-        code
-          .get(locals.block)
-          .memory(0x28, 2, Block.signsPointers * 4)
-          .branchIf(this.context.labels.step);
-        return;
       case "fence":
+        if (extra === "DSB")
+          code
+            .get(locals.block)
+            .memory(0x28, 2, Block.invalidating * 4)
+            .branchIf(this.context.labels.step);
         code
           .get(locals.base)
           .i32(0)
@@ -489,7 +488,7 @@ export class HandlerEmitter {
   }
 
   /** A value inside an arm: it must not be kept, since the other arm does not compute it. */
-  private again(node: Node): void {
+  again(node: Node): void {
     if (node.local >= 0) this.context.code.get(node.local);
     else this.compute(node);
   }

@@ -6,11 +6,12 @@ import type { GuestDebug } from "../../cpu/guest-debug.js";
 import { Attention, type CpuState, Pstate } from "../../cpu/state.js";
 import { Evaluator } from "../evaluator.js";
 import { TABLES_BYTES } from "../memory.js";
-import { GUARDED, PAGE_CACHE_BYTES } from "../page-cache.js";
+import { GUARDED } from "../page-cache.js";
 import type { Bus, Environment, Stop } from "../stop.js";
 import { type Allocate, CodeCache } from "./code-cache.js";
 import { library } from "./library.js";
 import { type Exports, type Imports, LONGEST_RUN } from "./module.js";
+import { POINTER_TABLE_BYTES, PointerTable, pointerKind } from "./pointer-table.js";
 import { Block } from "./record.js";
 
 /** Where generated code cannot go, the evaluator goes so far before anybody looks again. */
@@ -25,7 +26,8 @@ export class Interpreter {
   readonly evaluator: Evaluator;
   private code: CodeCache | null = null;
   private block!: Int32Array;
-  private tables = 0;
+  private pointers!: PointerTable;
+  private pointersAt = 0;
   private enter!: () => void;
   private stop: Stop | null = null;
   /** Generated code can go on in this mode. */
@@ -128,6 +130,7 @@ export class Interpreter {
     const { memory } = evaluator;
     const { mode } = this.state;
     block[Block.attention] = this.urgent();
+    block[Block.invalidating] = evaluator.invalidating ? 1 : 0;
     if (mode === this.seenMode && evaluator.registersWritten === this.seenWrites) return;
     this.seenMode = mode;
     this.seenWrites = evaluator.registersWritten;
@@ -141,7 +144,8 @@ export class Interpreter {
     block[Block.userWrites] = (uao ? memory.writes : memory.user.writes).words.byteOffset;
     block[Block.zeroBytes] = evaluator.zeroBytes;
     const keys = SIGNS_POINTERS & Number(this.state.get("SCTLR_EL1") & 0xffff_ffffn);
-    block[Block.signsPointers] = keys !== 0 && this.environment.promises("PAuth") ? 1 : 0;
+    this.pointers.look();
+    block[Block.pointers] = keys !== 0 && this.environment.promises("PAuth") ? this.pointersAt : 0;
     const hasBtype = (evaluator.ends.implemented & Pstate.BTYPE) !== 0;
     for (const kind of ["call", "jump", "veneer", "guardedJump"] as const)
       block[Block[kind]] = hasBtype ? Btype[kind] << Btype.lsb : 0;
@@ -186,16 +190,24 @@ export class Interpreter {
   private prepare(): boolean {
     const { evaluator, state } = this;
     const { memory } = evaluator;
-    const at = this.allocate(BLOCK_BYTES + TABLES_BYTES);
+    const at = this.allocate(BLOCK_BYTES + TABLES_BYTES + POINTER_TABLE_BYTES);
     if (at === null) return false;
     const { buffer } = state.memory;
     this.block = new Int32Array(buffer, at, Block.words);
-    this.tables = at + BLOCK_BYTES;
-    memory.moveTables({ buffer, offset: this.tables });
+    memory.moveTables({ buffer, offset: at + BLOCK_BYTES });
+    this.pointersAt = at + BLOCK_BYTES + TABLES_BYTES;
+    const pointers = new PointerTable(state, this.pointersAt);
+    this.pointers = pointers;
+    evaluator.pointerSigned = (use, key, pointer, modifier, result) => {
+      pointers.remember(pointerKind(use, key), pointer, modifier, result);
+    };
     const made = library();
     const code = new CodeCache(memory, made, this.allocate, this.environment);
     memory.code = code;
-    evaluator.instructionsChanged = () => this.newEpoch();
+    evaluator.instructionsChanged = (offset) => {
+      if (offset === undefined) this.newEpoch();
+      else code.changed(offset);
+    };
     const imports: Imports = {
       step: () => this.step(),
       decode: (record) => code.decode(record >>> 0),
@@ -220,6 +232,3 @@ export class Interpreter {
     return at;
   }
 }
-
-/** What `allocate` is asked for at first. */
-export const FIRST_BYTES = BLOCK_BYTES + 9 * PAGE_CACHE_BYTES;

@@ -10,6 +10,7 @@ import { carryFlagsHelper, NZCV, nzcv, nzcvHelper } from "./flags.js";
 import type { Context, Locals } from "./function.js";
 import { HandlerEmitter } from "./handlers.js";
 import { entryOf, placeHelper } from "./memory-access.js";
+import { pointerHelper } from "./pointer-table.js";
 import { Block, EPOCH, Handler, RECORD, RECORD_PAGE, RECORDS, RECORDS_END } from "./record.js";
 import type { Shape } from "./trace.js";
 
@@ -47,6 +48,7 @@ export function interpreterModule(shapes: readonly Shape[]): Uint8Array {
     nzcv: module.function([I32, I64, I64, I32], [I32], null, nzcvHelper()),
     carryFlags: module.function([I64, I64, I64], [I32], null, carryFlagsHelper()),
     place: module.function([I32, I64, I64, I64], [I32], null, placeHelper()),
+    pointer: module.function([I32, I32, I64, I64], [I32], null, pointerHelper()),
     umulh: module.function([I64, I64], [I64], null, umulhHelper()),
     smulh: 0,
     rbit: module.function([I64], [I64], null, rbitHelper()),

@@ -41,8 +41,8 @@ export const Block = {
   attention: 7,
   /** 1: SIMD and floating point are trapped. */
   fpTrapped: 8,
-  /** 1: pointers are signed and authenticated. */
-  signsPointers: 9,
+  /** Where the table of pointers is; 0: none are signed. */
+  pointers: 9,
   /** PSTATE.BTYPE after branches to registers, by their kind; 0 where the CPU has it not. */
   call: 10,
   jump: 11,
@@ -50,5 +50,7 @@ export const Block = {
   guardedJump: 13,
   /** What DC ZVA zeroes; 0: not here. */
   zeroBytes: 14,
+  /** 1: a DSB has others to wait for. */
+  invalidating: 15,
   words: 16,
 } as const;

@@ -15,6 +15,7 @@ import type {
 import { CpuState, cells } from "../../cpu/state.js";
 import { conditions } from "../wide.js";
 import { I32, I64, type ValueType } from "./binary.js";
+import { pointerKind } from "./pointer-table.js";
 import { recordRead, recordWrite } from "./system-registers.js";
 import { type Node, refuse, Trace } from "./trace.js";
 import { vectorRecorder } from "./vector-recorder.js";
@@ -85,16 +86,11 @@ export class Recorder implements MachineOn<Node, Node, Node, Node, Node> {
     this.trace.effect("branchTo", [target], kind);
   }
 
-  // While no key is enabled, all pointers stay as they are.
-  addPac(_key: PacKey, pointer: Node): Node {
-    return this.unsigned(pointer);
+  addPac(key: PacKey, pointer: Node, modifier: Node): Node {
+    return this.result("pointer", I64, [pointer, modifier], pointerKind("sign", key));
   }
-  authenticate(_key: PacKey, pointer: Node): Node {
-    return this.unsigned(pointer);
-  }
-  private unsigned(pointer: Node): Node {
-    this.trace.effect("signsPointers", []);
-    return pointer;
+  authenticate(key: PacKey, pointer: Node, modifier: Node, use: "alone" | "combined"): Node {
+    return this.result("pointer", I64, [pointer, modifier], pointerKind(use, key));
   }
   stripPac(): Node {
     return refuse();
@@ -167,7 +163,7 @@ export class Recorder implements MachineOn<Node, Node, Node, Node, Node> {
   }
   barrier(kind: Barrier): void {
     // ISB and SB order nothing that generated code reorders.
-    if (kind === "DSB" || kind === "DMB") this.trace.effect("fence", []);
+    if (kind === "DSB" || kind === "DMB") this.trace.effect("fence", [], kind);
   }
 
   undefined(): void {

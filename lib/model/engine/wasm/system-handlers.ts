@@ -7,7 +7,7 @@ import type { HandlerEmitter } from "./handlers.js";
 import { entryOf } from "./memory-access.js";
 import { Block } from "./record.js";
 import type { Needs } from "./system-registers.js";
-import type { Effect } from "./trace.js";
+import type { Effect, Node } from "./trace.js";
 
 const MODE = cells.flags * 8;
 
@@ -39,6 +39,9 @@ export function systemEffect(emitter: HandlerEmitter, { op, args, extra }: Effec
       return true;
     case "zero":
       zero(emitter, args);
+      return true;
+    case "pointer":
+      pointer(emitter, args[0]!, extra as number);
       return true;
     default:
       return false;
@@ -82,5 +85,25 @@ function zero(emitter: HandlerEmitter, args: Effect["args"]): void {
   for (let n = 0; n < 64; n += 8) code.get(at).i64(0).memory(0x37, 3, n);
   code.else();
   code.get(at).i32(0).get(bytes).op(0xfc, 0x0b, 0);
+  code.end();
+}
+
+/** A pointer that is signed or authenticated, if any are; what is not remembered, the evaluator computes. */
+function pointer(emitter: HandlerEmitter, result: Node, kind: number): void {
+  const { code, locals, labels, helpers } = emitter.context;
+  const at = emitter.temporary(I32);
+  const [value, modifier] = result.args;
+  result.local = emitter.temporary(I64);
+  emitter.value(value!);
+  code.set(result.local);
+  code
+    .get(locals.block)
+    .memory(0x28, 2, Block.pointers * 4)
+    .tee(at)
+    .if();
+  code.get(at).i32(kind).get(result.local);
+  emitter.again(modifier!);
+  code.call(helpers.pointer).tee(at).op(0x45).branchIf(labels.step);
+  code.get(at).memory(0x29, 3).set(result.local);
   code.end();
 }

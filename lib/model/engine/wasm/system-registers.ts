@@ -81,7 +81,7 @@ export function recordWrite(trace: Trace, id: number, value: Node): void {
     return;
   }
   const place = byEncoding.get(id);
-  if (place === undefined || place.access === "r") return refuse();
+  if (place === undefined || place.access === "r") refuse();
   need(trace, place.needs);
   const kept = place.mask === undefined ? value : trace.node("and", I64, [value, trace.constant(I64, place.mask)]);
   trace.effect("write", [kept], "", cellOf(trace, place.cell));
