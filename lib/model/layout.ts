@@ -140,6 +140,7 @@ const vcpuTable = [
   ["statistics", 1, "1: the descriptor of KVM_GET_STATS_FD is there, and outlives the VM"],
   ["stats", 111, "see kvm/stats.ts"],
   ["gic", GIC_VCPU_CELLS, "private interrupts and CPU interface, see gic/layout.ts"],
+  ["engine", 1, "byte of what its engine remembers, see engine/wasm/record.ts; 0: nothing yet"],
   ["sve", 32 * 32 + 16 * 4 + 4, "Z0 to Z31 (256 bytes each, the lower 16 are V), P0 to P15, FFR"],
 ] as const satisfies readonly (readonly [name: string, count: number, what: string])[];
 

@@ -7,7 +7,7 @@ import { chosenHost, type HostChoice } from "./host/choice.js";
 import type { Host } from "./host/host.js";
 import { servedPart } from "./served.js";
 
-const engines = ["evaluator", "interpreter"] as const;
+const engines = ["auto", "evaluator", "interpreter"] as const;
 export type EngineName = (typeof engines)[number];
 
 export interface ModelOptions {
@@ -27,7 +27,8 @@ export interface ModelOptions {
   readonly impersonate?: boolean;
   /**
    * What runs guests. "evaluator": plain TypeScript; "interpreter": generated WebAssembly, and the evaluator for what it
-   * has not got. The guest sees no difference but the time it takes.
+   * has not got; "auto", the default: the interpreter for guests that run for more than an instant. The guest sees no
+   * difference but the time it takes.
    */
   readonly engine?: EngineName;
   /** Upper bound of one VM's linear memory: guest RAM, run pages, CPU states. 4 GiB - 64 KiB at most and by default. */
@@ -215,9 +216,9 @@ export function makeProfile(options: ModelOptions = {}): Profile {
       `model.memoryBytes must be an integer from ${16 * 2 ** 20} to ${MOST_MEMORY}, got ${String(memoryBytes)}`,
     );
   }
-  const engine = options.engine ?? "evaluator";
+  const engine = options.engine ?? "auto";
   if (!engines.includes(engine))
-    throw new RangeError(`model.engine must be ${engines.join(" or ")}, got ${String(engine)}`);
+    throw new RangeError(`model.engine must be ${engines.join(", ")}, got ${String(engine)}`);
   return {
     kernel,
     engine,

@@ -412,10 +412,14 @@ const PMU_LINE = 4n;
 /** The lines that the devices inside a vCPU drive: kvm_run.s.regs.device_irq_level. */
 const lineLevels = (vcpu: VcpuState): bigint => timerLevels(vcpu) | (pmuLevel(vcpu) === 1 ? PMU_LINE : 0n);
 
+/** Instructions after which a guest is worth generated code. */
+const WARM_UP = 50_000;
+
 function engineOf(vcpu: VcpuState, bus: SlotBus, environment: Environment): Evaluator | Interpreter {
   const { vm } = vcpu;
-  if (vm.profile.engine === "evaluator") return new Evaluator(vcpu.cpu, bus, environment);
-  return new Interpreter(vcpu.cpu, bus, environment, (bytes) =>
+  const { engine } = vm.profile;
+  if (engine === "evaluator") return new Evaluator(vcpu.cpu, bus, environment);
+  const chunk = (bytes: number): number | null =>
     vm.locked(() => {
       try {
         return vm.allocationOffset(vm.allocate(bytes, "KVM_RUN"));
@@ -423,8 +427,13 @@ function engineOf(vcpu: VcpuState, bus: SlotBus, environment: Environment): Eval
         if (isRefusal(error)) return null;
         throw error;
       }
-    }),
-  );
+    });
+  const block = (bytes: number): number | null => {
+    if (vcpu.get("engine") === 0) vcpu.put("engine", chunk(bytes) ?? 0);
+    const at = vcpu.get("engine") >>> 0;
+    return at === 0 ? null : at;
+  };
+  return new Interpreter(vcpu.cpu, bus, environment, { block, chunk }, engine === "auto" ? WARM_UP : 0);
 }
 
 function environmentOf(

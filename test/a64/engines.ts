@@ -2,8 +2,7 @@
 
 import type { CpuState } from "../../lib/model/cpu/state.js";
 import { type Bus, type Environment, Evaluator } from "../../lib/model/engine/evaluator.js";
-import type { Allocate } from "../../lib/model/engine/wasm/code-cache.js";
-import { Interpreter } from "../../lib/model/engine/wasm/interpreter.js";
+import { Interpreter, type Room } from "../../lib/model/engine/wasm/interpreter.js";
 
 export const engineNames = ["evaluator", "interpreter"] as const;
 export type EngineName = (typeof engineNames)[number];
@@ -19,18 +18,19 @@ export function makeEngine(
   state: CpuState,
   bus: Bus,
   environment: Environment,
-  allocate: Allocate,
+  room: Room,
 ): Evaluator | Interpreter {
   if (name === "evaluator") return new Evaluator(state, bus, environment);
-  return new Interpreter(state, bus, environment, allocate);
+  return new Interpreter(state, bus, environment, room);
 }
 
 /** Gives away the memory from `first` on. */
-export function roomIn(memory: WebAssembly.Memory, first: number): Allocate {
+export function roomIn(memory: WebAssembly.Memory, first: number): Room {
   let next = first;
-  return (bytes) => {
+  const chunk = (bytes: number): number | null => {
     if (next + bytes > memory.buffer.byteLength) return null;
     next += bytes;
     return next - bytes;
   };
+  return { block: chunk, chunk };
 }

@@ -8,11 +8,21 @@ import { decodeA64 } from "../../a64/table.js";
 import type { CodeWatch, GuestMemory } from "../memory.js";
 import type { Environment } from "../stop.js";
 import { type Library, shapeOfRow } from "./library.js";
-import { EPOCH, Handler, HOST, RECORD, RECORD_PAGE, RECORDS, RECORDS_END, WIDE, WORDS } from "./record.js";
+import {
+  Block,
+  EPOCH,
+  Handler,
+  HOST,
+  MOST_CHUNKS,
+  RECORD,
+  RECORD_PAGE,
+  RECORDS,
+  RECORDS_END,
+  WIDE,
+  WORDS,
+} from "./record.js";
 
-/** Bytes of records that one CPU keeps. When they are used up, all are forgotten. */
-const MOST_BYTES = 64 << 20;
-/** As many bytes are taken from the memory at a time, and what it takes to align them. */
+/** As many bytes of records are taken from the memory at a time. When all chunks are used up, all records are forgotten. */
 const CHUNK_BYTES = 1 << 20;
 
 /** Instructions that are decoded at once. */
@@ -29,7 +39,7 @@ export class CodeCache implements CodeWatch {
   private readonly pages = new Map<number, number>();
   /** Pages of records that no code has yet; all that there are. */
   private free: number[] = [];
-  private readonly all: number[] = [];
+  private all: number[] = [];
   /** Words of a record by the instruction: four for each, from this index. */
   private readonly known = new Map<number, number>();
   private made = new Int32Array(4096);
@@ -39,6 +49,7 @@ export class CodeCache implements CodeWatch {
 
   constructor(
     private readonly memory: GuestMemory,
+    private readonly block: Int32Array,
     private readonly library: Library,
     private readonly allocate: Allocate,
     private readonly environment: Environment,
@@ -50,6 +61,19 @@ export class CodeCache implements CodeWatch {
     this.promised.clear();
     this.madeEnd = 0;
     this.forgetPages();
+  }
+
+  /** Takes the chunks over that another engine of this CPU may have used. */
+  adopt(): void {
+    this.all = [];
+    for (let n = 0; n < MOST_CHUNKS && this.block[Block.chunks + n] !== 0; n++)
+      this.addChunk(this.block[Block.chunks + n]! >>> 0);
+    this.forgetPages();
+  }
+
+  private addChunk(chunk: number): void {
+    const first = Math.ceil(chunk / RECORD_PAGE) * RECORD_PAGE;
+    for (let at = first; at + RECORD_PAGE <= chunk + CHUNK_BYTES; at += RECORD_PAGE) this.all.push(at);
   }
 
   private forgetPages(): void {
@@ -115,13 +139,14 @@ export class CodeCache implements CodeWatch {
   }
 
   private take(): number {
-    const room = this.all.length * RECORD_PAGE < MOST_BYTES ? this.allocate(CHUNK_BYTES) : null;
-    if (room !== null) {
-      const first = Math.ceil(room / RECORD_PAGE) * RECORD_PAGE;
-      for (let at = first; at + RECORD_PAGE <= room + CHUNK_BYTES; at += RECORD_PAGE) {
-        this.all.push(at);
-        this.free.push(at);
-      }
+    const chunks = this.block.subarray(Block.chunks);
+    const n = chunks.indexOf(0);
+    const chunk = n < 0 ? null : this.allocate(CHUNK_BYTES);
+    if (chunk !== null) {
+      chunks[n] = chunk;
+      const known = this.all.length;
+      this.addChunk(chunk);
+      this.free.push(...this.all.slice(known));
     } else if (this.all.length > 0) this.forgetPages();
     return this.free.pop() ?? 0;
   }

@@ -8,7 +8,7 @@ import { Evaluator } from "../evaluator.js";
 import { TABLES_BYTES } from "../memory.js";
 import { GUARDED } from "../page-cache.js";
 import type { Bus, Environment, Stop } from "../stop.js";
-import { type Allocate, CodeCache } from "./code-cache.js";
+import { CodeCache } from "./code-cache.js";
 import { library } from "./library.js";
 import { type Exports, type Imports, LONGEST_RUN } from "./module.js";
 import { POINTER_TABLE_BYTES, PointerTable, pointerKind } from "./pointer-table.js";
@@ -22,10 +22,19 @@ const MOST_AT_ONCE = 1 << 26;
 const SIGNS_POINTERS = (1 << 31) | (1 << 30) | (1 << 27) | (1 << 13);
 const BLOCK_BYTES = Block.words * 4;
 
+/** Zeroed memory of the VM for a CPU's engine; null: there is no more. */
+export interface Room {
+  /** The same for each engine of the CPU. */
+  block(bytes: number): number | null;
+  chunk(bytes: number): number | null;
+}
+
 export class Interpreter {
   readonly evaluator: Evaluator;
   private code: CodeCache | null = null;
   private block!: Int32Array;
+  private hasNoRoom = false;
+  private readonly identity = 1 + Math.floor(Math.random() * 0x7fff_ffff);
   private pointers!: PointerTable;
   private pointersAt = 0;
   private enter!: () => void;
@@ -42,7 +51,9 @@ export class Interpreter {
     private readonly state: CpuState,
     bus: Bus,
     private readonly environment: Environment,
-    private readonly allocate: Allocate,
+    private readonly room: Room,
+    /** So many instructions the evaluator does before there is generated code: for short guests it is quicker. */
+    private readonly warmUp = 0,
   ) {
     this.evaluator = new Evaluator(state, bus, environment);
   }
@@ -67,6 +78,7 @@ export class Interpreter {
   run(budget: number): Stop {
     const { evaluator } = this;
     if (this.code === null && !this.prepare()) return evaluator.run(budget);
+    this.own();
     evaluator.begin();
     if (this.isWatched()) return evaluator.run(budget);
     this.newEpoch();
@@ -186,12 +198,26 @@ export class Interpreter {
     profile.set(word, (profile.get(word) ?? 0) + 1);
   }
 
-  /** Room in the memory, and the module; false: there is none. */
+  /** What is in the block may be another engine's, which ran this CPU on another thread. */
+  private own(): void {
+    const { block } = this;
+    if (block[Block.owner] === this.identity) return;
+    block[Block.owner] = this.identity;
+    this.evaluator.memory.flush();
+    this.pointers.clear();
+    this.code!.adopt();
+  }
+
+  /** Room in the memory, and the module; false: there is none, or it is too early. */
   private prepare(): boolean {
     const { evaluator, state } = this;
     const { memory } = evaluator;
-    const at = this.allocate(BLOCK_BYTES + TABLES_BYTES + POINTER_TABLE_BYTES);
-    if (at === null) return false;
+    if (this.hasNoRoom || evaluator.executed < this.warmUp) return false;
+    const at = this.room.block(BLOCK_BYTES + TABLES_BYTES + POINTER_TABLE_BYTES);
+    if (at === null) {
+      this.hasNoRoom = true;
+      return false;
+    }
     const { buffer } = state.memory;
     this.block = new Int32Array(buffer, at, Block.words);
     memory.moveTables({ buffer, offset: at + BLOCK_BYTES });
@@ -202,7 +228,7 @@ export class Interpreter {
       pointers.remember(pointerKind(use, key), pointer, modifier, result);
     };
     const made = library();
-    const code = new CodeCache(memory, made, this.allocate, this.environment);
+    const code = new CodeCache(memory, this.block, made, (bytes) => this.room.chunk(bytes), this.environment);
     memory.code = code;
     evaluator.instructionsChanged = (offset) => {
       if (offset === undefined) this.newEpoch();

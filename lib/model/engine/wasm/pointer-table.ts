@@ -50,7 +50,11 @@ export class PointerTable {
     const { quads } = this.state;
     if (registers.every((cell, n) => quads[cell] === this.seen[n])) return;
     for (const [n, cell] of registers.entries()) this.seen[n] = quads[cell]!;
-    if (!this.isEmpty) this.words.fill(0);
+    if (!this.isEmpty) this.clear();
+  }
+
+  clear(): void {
+    this.words.fill(0);
     this.isEmpty = true;
   }
 

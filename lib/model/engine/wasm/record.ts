@@ -52,5 +52,12 @@ export const Block = {
   zeroBytes: 14,
   /** 1: a DSB has others to wait for. */
   invalidating: 15,
-  words: 16,
+  /** Who filled the tables and the pages of records: an engine on some thread. */
+  owner: 16,
+  /** Where the chunks of memory for records are; 0: no more. */
+  chunks: 17,
+  words: 96,
 } as const;
+
+/** Room for so many chunks. */
+export const MOST_CHUNKS = Block.words - Block.chunks;

@@ -1,0 +1,114 @@
+// The interpreter does what the evaluator does: the same random blocks on both, at EL1 with stage 1 on, and everything of
+// the state and of the memory compared after each.
+
+import assert from "node:assert/strict";
+import { encode } from "../../lib/model/a64/bits.js";
+import type { Insn } from "../../lib/model/a64/insn.js";
+import { a64 } from "../../lib/model/a64/table.js";
+import { CpuState, cells } from "../../lib/model/cpu/state.js";
+import type { Stop } from "../../lib/model/engine/stop.js";
+import { type EngineName, engineNames, makeEngine, roomIn } from "./engines.js";
+import { Random } from "./qemu/random.js";
+
+const MEMORY_PAGES = 48;
+const RAM_AT = 0x1_0000;
+const RAM_BYTES = 0x1_0000;
+const ROOM_AT = 0x4_0000;
+const RAM = 0x4000_0000n;
+const DATA = RAM + 0x8000n;
+const TABLES = RAM + 0xc000n;
+const WORDS = 24;
+const HVC = 0xd400_0002;
+/** More than the interpreter leaves to the evaluator. */
+const BUDGET = 5_000;
+const CASES = 1_500;
+
+/** What leads away from the block, or asks the world. */
+const leaves = /^(B|BL|BR|BLR|RET|ERET|HVC|SMC|WFI|WFE|BRA|BLRA|RETA|ERETA|MSR|SYS|DC|HLT|BRK|B\.cond|CB|TB)/;
+const rows: readonly Insn[] = a64.filter(({ name, run }) => run !== null && !leaves.test(name));
+const MRS = a64.find(({ name }) => name === "MRS")!;
+
+/** What the memory has before each block: random numbers, and no tables. */
+const contents = Uint8Array.from({ length: RAM_BYTES }, (_, n) => (n < 0xc000 ? Math.imul(n, 0x9e37_79b1) >>> 24 : 0));
+
+class Machine {
+  readonly state: CpuState;
+  readonly ram: Uint8Array;
+  readonly engine: ReturnType<typeof makeEngine>;
+
+  constructor(name: EngineName) {
+    const memory = new WebAssembly.Memory({ initial: MEMORY_PAGES, maximum: MEMORY_PAGES, shared: true });
+    this.state = new CpuState(memory, 0);
+    this.ram = new Uint8Array(memory.buffer, RAM_AT, RAM_BYTES);
+    const page = (ipa: bigint) => {
+      const offset = ipa - RAM;
+      return offset >= 0n && offset < BigInt(RAM_BYTES) ? RAM_AT + Number(offset) : -7;
+    };
+    const bus = { generation: 0, page };
+    const environment = { counter: () => 0n, promises: () => true, has: () => true };
+    this.engine = makeEngine(name, this.state, bus, environment, roomIn(memory, ROOM_AT));
+  }
+
+  /** Runs a block until it leaves for EL2, or takes an exception, whose vector does. */
+  run(random: Random, words: readonly number[]): Stop {
+    const { state, ram } = this;
+    const view = new DataView(ram.buffer, ram.byteOffset, ram.byteLength);
+    ram.set(contents);
+    for (const [n, word] of words.entries()) view.setUint32(n * 4, word, true);
+    for (let n = words.length; n < 0x200; n++) view.setUint32(n * 4, HVC, true);
+    // The vectors, and a block of 1 GiB that is the RAM: Normal, for EL1.
+    for (let n = 0x1000; n < 0x1800; n += 4) view.setUint32(n, HVC, true);
+    view.setBigUint64(0xc000 + 8, RAM | (1n << 10n) | (3n << 8n) | 1n, true);
+    for (let n = 0; n < 31; n++)
+      state.setX(n, random.chance(50) ? DATA + BigInt(random.below(0x2000) * 8) : random.quad());
+    for (let n = 0; n < 64; n++) state.quads[cells.v + n] = random.quad();
+    state.spEl0 = random.quad();
+    state.spEl1 = DATA + 0x1000n;
+    state.pc = RAM;
+    state.pstate = 0x3c5n | (BigInt(random.below(16)) << 28n);
+    state.set("CPACR_EL1", 3n << 20n);
+    state.set("MAIR_EL1", 0xffn);
+    state.set("TCR_EL1", 25n | (1n << 23n) | (2n << 32n));
+    state.set("TTBR0_EL1", TABLES);
+    state.set("VBAR_EL1", RAM + 0x1000n);
+    state.set("ID_AA64MMFR0_EL1", 5n);
+    state.set("DCZID_EL0", 4n);
+    // M, and the keys of pointers.
+    state.set("SCTLR_EL1", 1n | (random.chance(50) ? 0xc800_2000n : 0n));
+    state.set("ID_AA64ISAR1_EL1", 0x10n);
+    state.clearExclusive();
+    return this.engine.run(BUDGET);
+  }
+}
+
+/** Words of random rows; of registers, few. */
+function block(random: Random): number[] {
+  return Array.from({ length: 1 + random.below(WORDS) }, () => {
+    const row = random.chance(5) ? MRS : rows[random.below(rows.length)]!;
+    const values: Record<string, number> = {};
+    for (const { name, bits } of row.encoding.fields) values[name] = random.below(2 ** bits);
+    return encode(row.encoding, values);
+  });
+}
+
+describe("the interpreter, beside the evaluator", () => {
+  it(`ends as it does in ${CASES} random blocks, to the last bit of registers and memory`, function () {
+    this.timeout(120_000);
+    const [first, second] = engineNames.map((name) => new Machine(name)) as [Machine, Machine];
+    for (let number = 0; number < CASES; number++) {
+      const words = block(new Random(number));
+      const stops = [first, second].map((machine) => machine.run(new Random(number), words));
+
+      const what = `case ${number}: ${words.map((word) => word.toString(16)).join(" ")}`;
+      assert.deepEqual(stops[1], stops[0], what);
+      for (let n = 0; n < cells.attention; n++) {
+        if (n !== cells.discarded) assert.equal(second.state.quads[n], first.state.quads[n], `cell ${n}, ${what}`);
+      }
+      for (let n = cells.v; n < cells.temporary; n++) {
+        assert.equal(second.state.quads[n], first.state.quads[n], `cell ${n}, ${what}`);
+      }
+      assert.equal(Buffer.compare(second.ram, first.ram), 0, `memory, ${what}`);
+    }
+    assert.equal(second.engine.executed, first.engine.executed);
+  });
+});
