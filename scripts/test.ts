@@ -18,6 +18,8 @@ const kvmRuns: readonly {
   readonly requirement: string;
   readonly options: MachineValues;
   readonly suite?: Suite;
+  /** Of the suite, the tests whose titles match. */
+  readonly only?: string;
   readonly command: string;
 }[] = [
   { requirement: "kvm", options: {}, command: "npm run test:kvm" },
@@ -26,6 +28,13 @@ const kvmRuns: readonly {
     requirement: "kvm-a72",
     options: { kernel: ["6.12"], cpu: "cortex-a72" },
     command: "npm run test:kvm -- --kernel 6.12 --cpu cortex-a72",
+  },
+  {
+    // A host whose GIC is a GICv2, which its guests then have too.
+    requirement: "kvm-gicv2",
+    options: { kernel: ["6.12"], cpu: "cortex-a72", gic: "2" },
+    only: "GICv2|KVM_IRQ_LINE without",
+    command: "npm run test:kvm -- --kernel 6.12 --cpu cortex-a72 --gic 2 --only 'GICv2|KVM_IRQ_LINE without'",
   },
   {
     requirement: "kvm-mte",
@@ -57,8 +66,8 @@ if (required.has("boot-model")) {
 }
 
 const legs: LegResult[] = [await hostLeg(projectFolder, process.argv.slice(2))];
-for (const { requirement, options, suite = "contract", command } of kvmRuns) {
-  if (required.has(requirement)) legs.push(...(await kvmLegs(options, null, suite)));
+for (const { requirement, options, suite = "contract", only = null, command } of kvmRuns) {
+  if (required.has(requirement)) legs.push(...(await kvmLegs(options, only, suite)));
   else legs.push(legNotRun(requirement, `${command} runs it, and so does KVM_ARM64_REQUIRE=${requirement}`));
 }
 if (required.has("differential")) legs.push(...(await differentialLegs({})));
