@@ -73,7 +73,9 @@ function compare(socket: string, values: DifferentialValues, tell: (told: Told) 
 
 async function differentialLeg(name: string, values: DifferentialValues, kernel: KernelSeries): Promise<LegResult> {
   const tally = new Tally(console.log);
-  const machine = machineFromOptions({ timeout: "7200", ...values }, kernel);
+  // Guests do all that a kernel complains of, and each line of its console takes time.
+  const append = `${values.append ?? ""} loglevel=2`;
+  const machine = machineFromOptions({ timeout: "7200", ...values, append }, kernel);
   const addon = values.addon ?? (await buildAddon("plain"));
   let tests = 0;
   const take = (told: Told): void => {

@@ -243,6 +243,15 @@ onEveryBackend("an irqfd", (host) => {
     vm.addIrqfd({ eventFd, gsi: 2 });
   });
 
+  it("removed, what was signalled before it was made is gone from the counter", function () {
+    needsDevice(this, host, "vgic-v3");
+    const { vm } = makeGicGuest(host);
+    const eventFd = host.keep(host.kvm.createEventFd(3));
+    vm.addIrqfd({ eventFd, gsi: 1 });
+    vm.removeIrqfd({ eventFd, gsi: 1 });
+    assert.equal(eventFd.take(), 0n);
+  });
+
   it("follows the routes: a GSI that is routed to another pin raises that", async function () {
     needsDevice(this, host, "vgic-v3");
     const { vm, gic } = makeGicGuest(host);

@@ -30,7 +30,7 @@ export type Observer = (op: Op, outcome: Outcome) => void;
 /** PARTS: which part and how, only the bytes can tell. */
 const PARTS: Found = { what: "parts", reference: "", subject: "" };
 
-function compareShort(reference: Said, { threw, value }: Outcome, crc: number): Found | null {
+function compareShort(reference: Said, { threw, value, crc }: Said): Found | null {
   if (reference.threw !== threw) return { what: "answer", reference: reference.threw ?? "OK", subject: threw ?? "OK" };
   if (reference.value !== value) return { what: "value", reference: String(reference.value), subject: String(value) };
   return reference.crc === crc ? null : PARTS;
@@ -69,7 +69,7 @@ export function replay(
       const reference = said[at]!;
       const outcome = world.perform(op, picture.plan(op));
       picture.learn(op, reference);
-      const short = compareShort(reference, outcome, saidOf(op, outcome).crc);
+      const short = compareShort(reference, saidOf(op, outcome));
       const last = at === sequence.length - 1;
       const difference = short === PARTS && last && whole !== null ? compareParts(op, whole, outcome) : short;
       const known = difference === null ? null : knownDifference(op, difference, sequence.slice(0, at));

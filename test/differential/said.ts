@@ -4,7 +4,7 @@
 import { crc32 } from "node:zlib";
 import { errnos } from "../../lib/uapi/errno.js";
 import type { Op } from "./op.js";
-import { masked } from "./volatile.js";
+import { masked, maskedValue } from "./volatile.js";
 import type { Outcome } from "./world.js";
 
 export interface Said {
@@ -17,7 +17,7 @@ export interface Said {
 export function saidOf(op: Op, outcome: Outcome): Said {
   let crc = 0;
   for (const { name, bytes } of outcome.parts) crc = crc32(masked(op, name, bytes, outcome), crc);
-  return { threw: outcome.threw, value: outcome.value, crc };
+  return { threw: outcome.threw, value: maskedValue(op, outcome.value), crc };
 }
 
 /** Everything that an op can throw: world.ts. Their places are what is sent. */

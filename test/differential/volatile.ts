@@ -149,6 +149,13 @@ function blanksFor(op: Op, part: string, outcome: Outcome): Blanks {
   return op.verb === "cpu.getRegs" ? blanksOf(op.args as readonly bigint[]) : [];
 }
 
+/** What is compared of a value: that of a register has bits that are not. */
+export function maskedValue(op: Op, value: number | bigint): number | bigint {
+  if (op.verb !== "cpu.alterReg" || typeof value !== "bigint") return value;
+  const id = op.args[0] as bigint;
+  return timeIds.has(id) ? 0n : value & ~(ownBits.get(id) ?? 0n);
+}
+
 /** What is compared of a part: itself where nothing is left out. */
 export function masked(op: Op, part: string, bytes: Uint8Array, outcome: Outcome): Uint8Array {
   const mask = maskOf.get(`${op.verb} ${part}`);

@@ -91,6 +91,8 @@ function deassign(gic: Gic, eventFds: EventFds, goes: (one: Irqfd) => boolean): 
   });
   for (const { fd, gsi, resample } of gone) {
     eventFds.addIrqfds(fd, -1);
+    // Whoever stops waiting for an eventfd takes what its counter has.
+    eventFds.take(fd);
     for (const held of [fd, resample]) if (held >= 0) eventFds.release(held);
     // The last of those that share a line lets go of it.
     const shared = kept.some((one) => one.gsi === gsi && one.resample >= 0);
