@@ -37,10 +37,15 @@ export function createDevice(m: Maker, vm: VmPlan, kind: DeviceKind): DevicePlan
 const set = (m: Maker, device: DevicePlan, group: number, attr: number | bigint, value: Uint8Array | null) =>
   m.emit("device.setDeviceAttr", device.name, group, BigInt(attr), value);
 
-/** A GIC as guests want it; now and then something is left out. */
-export function placeGic(m: Maker, device: DevicePlan) {
+/** A GIC as guests want it; now and then something is left out: gives false. */
+export function placeGic(m: Maker, device: DevicePlan): boolean {
   const { random } = m;
-  const usually = () => !random.once(25);
+  let whole = true;
+  const usually = () => {
+    const done = !random.once(25);
+    whole &&= done;
+    return done;
+  };
   if (device.kind === "v2") {
     if (usually()) set(m, device, GROUP.ADDR, KVM_VGIC_ADDR_TYPE.V2_DIST, u64(DIST));
     if (usually()) set(m, device, GROUP.ADDR, KVM_VGIC_ADDR_TYPE.V2_CPU, u64(CPU_INTERFACE));
@@ -53,6 +58,7 @@ export function placeGic(m: Maker, device: DevicePlan) {
   }
   if (random.once(4)) set(m, device, GROUP.NR_IRQS, 0, u32(random.pick([64, 96, 128, 256])));
   if (usually()) set(m, device, GROUP.CTRL, KVM_ARM_VGIC_CTRL.INIT, null);
+  return whole;
 }
 
 export function placeIts(m: Maker, device: DevicePlan) {
@@ -215,8 +221,9 @@ function deviceOp(m: Maker, vm: VmPlan) {
       return;
     }
     const device = createDevice(m, vm, kind);
-    if (random.once(2))
-      return kind === "its" ? placeIts(m, device) : kind === "other" ? undefined : placeGic(m, device);
+    const place = random.once(2);
+    if (place && kind === "its") placeIts(m, device);
+    else if (place && kind !== "other") placeGic(m, device);
     return;
   }
   const device = random.pick(vm.devices);

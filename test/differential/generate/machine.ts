@@ -117,6 +117,7 @@ export function makeVm(m: Maker, theme: Theme): VmPlan {
     maps: [],
     slots: [],
     memfds: [],
+    gicIsWhole: false,
     ringBytes: 0,
   };
   m.vms.push(vm);
@@ -130,7 +131,7 @@ export function makeVm(m: Maker, theme: Theme): VmPlan {
   for (let n = random.pick(theme === "interrupts" ? [1, 2, 3, 4] : [1, 1, 1, 2, 3]); n > 0; n--) createCpu(m, vm);
   for (const cpu of vm.cpus) if (!random.once(15)) initProperly(m, vm, cpu);
   const gic = early ?? (kind !== null && available ? createDevice(m, vm, kind) : null);
-  if (gic !== null) placeGic(m, gic);
+  if (gic !== null) vm.gicIsWhole = placeGic(m, gic) && kind === "v3";
   if (theme === "its" && facts.devices.includes(KVM_DEV_TYPE.ARM_VGIC_ITS)) placeIts(m, createDevice(m, vm, "its"));
   if ((vm.features & PMU) !== 0 && !random.once(6)) preparePmu(m, vm, gic !== null);
   return vm;

@@ -52,6 +52,8 @@ export interface VmPlan {
   readonly maps: MapPlan[];
   readonly slots: SlotPlan[];
   readonly memfds: string[];
+  /** It has a GICv3 that was made as it should be. */
+  gicIsWhole: boolean;
   /** Bytes of the dirty rings, where they were asked for. */
   ringBytes: number;
 }
