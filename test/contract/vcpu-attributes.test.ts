@@ -147,9 +147,11 @@ onEveryBackend("vCPU attributes", (host) => {
     assert.equal((cpu.getReg(sysReg("PMCR_EL0")) >> 11n) & 0x1fn, counters - 1n);
   });
 
-  it("stolen time is placed once, in a slot, aligned to 64 bytes", function () {
+  it("stolen time is placed once, in a slot that can be written, aligned to 64 bytes", function () {
     needs(this, host, "STEAL_TIME");
-    const { cpu } = makeGuest(host);
+    const { cpu, vm } = makeGuest(host);
+    vm.addMemory({ at: 0xa000_0000n, bytes: 4096, readonly: true });
+    assertRefused("EINVAL", () => cpu.setAttr(GROUP.PVTIME, 0n, 0xa000_0000n));
     assert.equal(cpu.getAttr(GROUP.PVTIME, 0n, 64), 2n ** 64n - 1n);
     assertRefused("EINVAL", () => cpu.setAttr(GROUP.PVTIME, 0n, RAM + 32n));
     assertRefused("EINVAL", () => cpu.setAttr(GROUP.PVTIME, 0n, 0x9000_0000n));

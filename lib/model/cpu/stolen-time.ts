@@ -3,9 +3,10 @@
 // On the model that is the time for which a run lets its thread's event loop have its turn between two slices of guest
 // time. A thread that blocks in `runSync` gives none away.
 
-import { PAGE_BYTES } from "../../uapi/constants.js";
+import { KVM_MEM, PAGE_BYTES } from "../../uapi/constants.js";
 import type { ErrnoName } from "../../uapi/errno.js";
-import type { Bus, BusAccess } from "../engine/stop.js";
+import type { Bus } from "../engine/stop.js";
+import { SlotMap } from "../slots.js";
 import { SlotBus } from "../stage2.js";
 import type { VcpuState } from "../vcpu-state.js";
 
@@ -22,14 +23,15 @@ export const hasStolenTime = (vcpu: VcpuState): boolean => stolenTimeRecord(vcpu
 export function placeStolenTime(vcpu: VcpuState, guestAddress: bigint): ErrnoName | null {
   if (guestAddress % BigInt(RECORD_BYTES) !== 0n) return "EINVAL";
   if (hasStolenTime(vcpu)) return "EEXIST";
-  if (recordAt(vcpu, new SlotBus(vcpu), guestAddress, "read") === null) return "EINVAL";
+  const slot = new SlotMap(vcpu.vm).find(Number(guestAddress));
+  if (slot === undefined || (slot.flags & KVM_MEM.READONLY) !== 0) return "EINVAL";
   vcpu.putQuad("pvtime", guestAddress + 1n);
   return null;
 }
 
-function recordAt(vcpu: VcpuState, bus: Bus, guestAddress: bigint, access: BusAccess): DataView | null {
+function recordAt(vcpu: VcpuState, bus: Bus, guestAddress: bigint): DataView | null {
   const inPage = guestAddress & BigInt(PAGE_BYTES - 1);
-  const page = bus.page(guestAddress - inPage, access);
+  const page = bus.page(guestAddress - inPage, "write");
   if (page < 0) return null;
   const bytes = vcpu.vm.view(page + Number(inPage), RECORD_BYTES);
   return new DataView(bytes.buffer, bytes.byteOffset, RECORD_BYTES);
@@ -38,7 +40,7 @@ function recordAt(vcpu: VcpuState, bus: Bus, guestAddress: bigint, access: BusAc
 /** PV_TIME_ST: the guest asks where the record is, which begins with no time stolen. All ones: nowhere. */
 export function beginStolenTime(vcpu: VcpuState): bigint {
   if (!hasStolenTime(vcpu)) return NOWHERE;
-  const record = recordAt(vcpu, new SlotBus(vcpu), stolenTimeRecord(vcpu), "write");
+  const record = recordAt(vcpu, new SlotBus(vcpu), stolenTimeRecord(vcpu));
   if (record !== null) new Uint8Array(record.buffer, record.byteOffset, RECORD_BYTES).fill(0);
   return stolenTimeRecord(vcpu);
 }
@@ -46,7 +48,7 @@ export function beginStolenTime(vcpu: VcpuState): bigint {
 /** Adds what was stolen since the record was last written. */
 export function tellStolenTime(vcpu: VcpuState, bus: Bus): void {
   if (!hasStolenTime(vcpu)) return;
-  const record = recordAt(vcpu, bus, stolenTimeRecord(vcpu), "write");
+  const record = recordAt(vcpu, bus, stolenTimeRecord(vcpu));
   record?.setBigUint64(STOLEN, record.getBigUint64(STOLEN, true) + vcpu.quad("stolen"), true);
   vcpu.putQuad("stolen", 0n);
 }
