@@ -3,6 +3,7 @@
 import { onKernel, UNKNOWN } from "../../arm64/sysreg-row.js";
 import { sysRegs } from "../../arm64/sysregs.js";
 import { EE } from "../cpu/data-order.js";
+import { publishIdRegisters } from "../cpu/id-registers.js";
 import { resetPmu } from "../cpu/pmu.js";
 import { cells, Pstate } from "../cpu/state.js";
 import { resetTimerInterrupts } from "../gic/lines.js";
@@ -48,6 +49,8 @@ export function resetVcpu(vcpu: VcpuState, which: "first" | "again"): void {
     const value = resetValue(vcpu, row.name, onKernel(row.reset, kernel), which);
     if (value !== null) cpu.setSysreg(index, value);
   }
+  // What the guest reads of the VM's ID registers is no matter of the CPU's reset.
+  if (vcpu.get("firstRunDone") === 1) publishIdRegisters(vcpu);
   resetPmu(vcpu);
   resetTimerInterrupts(vcpu);
   if (vcpu.get("resetPending") === 0) return;

@@ -7,6 +7,8 @@ enum { ROUNDS = 100 };
 
 static uint32_t monitored, signalled, next_ticket, now_serving, arrived, finished, stage;
 static uint64_t counts[3];
+static uint64_t debug_features;
+static uint32_t unlike;
 static struct cpu_start starts[CPUS];
 
 static void wfe(void) { __asm__ volatile("wfe" ::: "memory"); }
@@ -45,6 +47,7 @@ static void add(unsigned n) {
 
 static void work(void *argument) {
   uint32_t me = (uint32_t)(uintptr_t)argument;
+  if (read_sysreg(id_aa64dfr0_el1) != debug_features) __atomic_fetch_add(&unlike, 1, __ATOMIC_RELAXED);
   __atomic_fetch_add(&arrived, 1, __ATOMIC_ACQ_REL);
   while (__atomic_load_n(&arrived, __ATOMIC_ACQUIRE) != CPUS) __asm__ volatile("yield");
   for (int i = 0; i < ROUNDS; i++) {
@@ -68,6 +71,7 @@ static void work(void *argument) {
 }
 
 int main(void) {
+  debug_features = read_sysreg(id_aa64dfr0_el1);
   for (uintptr_t i = 1; i < CPUS; i++) {
     starts[i] = (struct cpu_start){work, (void *)i};
     if (cpu_on(i, &starts[i]) != 0) return 1;
@@ -75,6 +79,10 @@ int main(void) {
   work((void *)0);
   while (__atomic_load_n(&finished, __ATOMIC_ACQUIRE) != CPUS) __asm__ volatile("yield");
   print("%d CPUs: %lu by monitor, %lu by SEV, %lu by ticket, stage %u\n", CPUS, counts[0], counts[1], counts[2], stage);
+  if (unlike != 0) {
+    print("%u CPUs with other ID registers\n", unlike);
+    return 3;
+  }
   for (int n = 0; n < 3; n++) {
     if (counts[n] != (uint64_t)CPUS * ROUNDS) return 2;
   }
