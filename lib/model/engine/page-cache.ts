@@ -29,8 +29,9 @@ export class PageCache {
   /** Of the translation that each entry is a part of: log2 of its bytes, and 1 where it is one address space's. */
   private readonly shifts = new Uint8Array(ENTRIES);
   private readonly locals = new Uint8Array(ENTRIES);
-  /** There may be entries of translations larger than a page; of one address space. */
-  private hasBlocks = false;
+  /** Translations larger than a page that there may be entries of, by log2 of their bytes: their numbers of that size. */
+  private readonly blocks = new Map<number, Set<number>>();
+  /** There may be entries of one address space. */
   private hasLocals = false;
 
   constructor(
@@ -43,7 +44,7 @@ export class PageCache {
 
   clear(): void {
     this.words.fill(NOTHING);
-    this.hasBlocks = false;
+    this.blocks.clear();
     this.hasLocals = false;
   }
 
@@ -52,11 +53,28 @@ export class PageCache {
     if (what.by === "everything") this.clear();
     else if (what.by === "asid") {
       if (what.asid === asid) this.dropLocals();
-    } else if (!this.hasBlocks && what.last - what.first < FEW) {
-      for (let page = what.first; page <= what.last; page++) this.invalidateEntry(page & (ENTRIES - 1), what, asid);
+    } else if (what.last - what.first < FEW && !this.areInBlocks(what.first, what.last)) {
+      for (let page = what.first; page <= what.last; page++) this.invalidateEntry(page % ENTRIES, what, asid);
     } else {
       for (let n = 0; n < ENTRIES; n++) this.invalidateEntry(n, what, asid);
     }
+  }
+
+  private areInBlocks(first: number, last: number): boolean {
+    for (const [shift, numbers] of this.blocks) {
+      const pages = 2 ** (shift - 12);
+      for (let n = Math.floor(first / pages); n <= Math.floor(last / pages); n++) if (numbers.has(n)) return true;
+    }
+    return false;
+  }
+
+  private addBlock(lo: number, hi: number, shift: number): void {
+    let numbers = this.blocks.get(shift);
+    if (numbers === undefined) {
+      numbers = new Set();
+      this.blocks.set(shift, numbers);
+    }
+    numbers.add(Math.floor(pageNumber(lo, hi) / 2 ** (shift - 12)));
   }
 
   /** Forgets what is not global: another address space. */
@@ -69,7 +87,7 @@ export class PageCache {
   private invalidateEntry(n: number, what: Invalidation, asid: number): void {
     const tag = this.words[n * WORDS]!;
     if ((tag & NOTHING) !== 0) return;
-    const page = (this.words[n * WORDS + 1]! & 0xff_ffff) * 0x10_0000 + (tag >>> 12);
+    const page = pageNumber(tag, this.words[n * WORDS + 1]!);
     const entry = { page, shift: this.shifts[n]!, global: this.locals[n] === 0 };
     if (invalidates(what, entry, asid)) this.words[n * WORDS] = NOTHING;
   }
@@ -85,7 +103,7 @@ export class PageCache {
     const i = place(lo);
     this.shifts[i / WORDS] = shift;
     this.locals[i / WORDS] = global ? 0 : 1;
-    if (shift > 12) this.hasBlocks = true;
+    if (shift > 12) this.addBlock(lo, hi, shift);
     if (!global) this.hasLocals = true;
     this.words[i] = (lo & PAGE) | flags;
     this.words[i + 1] = hi;
@@ -126,6 +144,11 @@ export class PageCache {
   forgetRecords(): void {
     for (let i = 3; i < this.words.length; i += WORDS) this.words[i]! &= GUARDED;
   }
+}
+
+/** Bits 55:12 of an address. */
+function pageNumber(lo: number, hi: number): number {
+  return (hi & 0xff_ffff) * 0x10_0000 + (lo >>> 12);
 }
 
 /** Index of an address's entry. */
