@@ -114,8 +114,6 @@ export class ModelVm implements VmFd {
   ): void {
     const call = "KVM_SET_USER_MEMORY_REGION";
     const possible = KVM_MEM.LOG_DIRTY_PAGES | KVM_MEM.READONLY;
-    // Before the kernel is asked, which may refuse for a dead VM.
-    backing(this.#open(call), { bytes, mapping, offset }, call);
     this.#setRegion(call, possible, { slot, flags, guestAddress, bytes, mapping, offset, guestMemfd: null });
   }
 
@@ -142,6 +140,7 @@ export class ModelVm implements VmFd {
 
   #setRegion(call: string, possible: number, asked: AskedRegion): void {
     const { slot, flags, guestAddress, bytes, mapping, offset, guestMemfd } = asked;
+    // Before the kernel is asked, which may refuse for a dead VM.
     const allocation = backing(this.#here(call), asked, call);
     const vm = this.#open(call);
     if ((flags & ~possible) !== 0) throw new Refused("EINVAL", call);
