@@ -98,6 +98,8 @@ const table = {
   injectedEsrSigned:           [ true,        false,       false       ],
   /** CSSELR_EL1 is loaded into the CPU when a vCPU runs, and has then its four bits. */
   csselrIsLoaded:              [ true,        false,       false       ],
+  /** The PMU moves its interrupt line when its level changes, not at every run. */
+  pmuLineOnChange:             [ true,        true,        false       ],
   /** CCSIDR values are fabricated and can be written; before, they are the hardware's and invariant. */
   ccsidrFabricated:            [ false,       true,        true        ],
   /** Single step: PSTATE.SS changes between userspace's and the guest's with KVM_RUN, not at each entry to the guest. */

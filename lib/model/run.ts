@@ -239,8 +239,10 @@ export class Runner {
     setTimerLines(vcpu, timerLevels(vcpu));
     const pmuIrq = vcpu.get("pmuIrq");
     const pmuLine = pmuLevel(vcpu);
+    if (pmuIrq === 0) return;
+    const unchanged = vcpu.exchange("pmuLine", pmuLine) === pmuLine;
     // What userspace made of the line in between stays.
-    if (pmuIrq === 0 || vcpu.exchange("pmuLine", pmuLine) === pmuLine) return;
+    if (unchanged && vcpu.vm.profile.switches.pmuLineOnChange) return;
     setOwnedLine(vcpu, pmuIrq, pmuLine === 1);
   }
 
@@ -284,6 +286,8 @@ export class Runner {
     if (stop.kind === "budget") {
       return "resume";
     }
+    // The hypervisor returns to the guest by ERET.
+    vcpu.cpu.clearExclusive();
     if (stop.kind === "kicked") return "resume";
     if (stop.kind === "lacks") {
       lacksInstruction(vcpu, stop.word, stop.name);

@@ -32,6 +32,15 @@ const toDevice = mov64(1, DEVICE); // x1 = DEVICE
 const VALUE = 0x8877_6655_4433_2211n;
 
 onEveryBackend("MMIO", (host) => {
+  it("between an exclusive load and its store opens the monitor, and the store does nothing", async () => {
+    const [ldxr, stxr] = [0xc85f_7c62, 0xc804_7c62]; // ldxr x2, [x3]; stxr w4, x2, [x3]
+    const { cpu } = makeGuest(host, [...toDevice, ldxr, store(8, 0, 1), stxr, ldxr, 0xc805_7c62, ...finish]);
+    cpu.setReg(x(3), RAM + 0x800n);
+    await runToMmio(cpu);
+    await runToFinish(cpu);
+    assert.deepEqual([cpu.getReg(x(4)), cpu.getReg(x(5))], [1n, 0n]);
+  });
+
   for (const width of [1, 2, 4, 8] as const satisfies readonly Width[]) {
     it(`a store of ${width} bytes exits with its bytes, and the guest goes on behind it`, async () => {
       const { cpu } = makeGuest(host, [...toDevice, store(width, 0, 1), ...finish]);
