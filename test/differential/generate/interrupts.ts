@@ -83,7 +83,7 @@ const itsRegs = [
 ];
 
 const icc = (crn: number, crm: number, op2: number) => (3 << 14) | (crn << 7) | (crm << 3) | op2;
-/** Enabled by userspace, a vCPU of 7.2 that has an interrupt pending enters its guest again and again, and gets nowhere. */
+/** Group 0 enabled, by userspace or the guest, a vCPU of 7.2 that has an interrupt pending enters its guest again and again, and gets nowhere. */
 const IGRPEN0 = icc(12, 12, 6);
 export const cpuSysRegs = [
   icc(4, 6, 0),
