@@ -166,12 +166,12 @@ describe("other exceptions to EL2", () => {
   });
 
   it("names an instruction that is promised and not there, and stays at it", () => {
-    const guest = new Guest({ environment: { promises: () => true } }).program(0x4e829c20); // usdot v0.4s, v1.16b, v2.16b
+    const guest = new Guest({ environment: { promises: () => true } }).program(0x5ac01820); // ctz w0, w1
     guest.state.set("CPACR_EL1", 3n << 20n);
 
     const stop = guest.evaluator.run(10);
 
-    assert.deepEqual(stop, { kind: "lacks", word: 0x4e829c20, name: "USDOT (vector)" });
+    assert.deepEqual(stop, { kind: "lacks", word: 0x5ac01820, name: "CTZ" });
     assert.equal(guest.state.pc, RAM);
   });
 
