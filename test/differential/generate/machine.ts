@@ -1,7 +1,7 @@
 // Making VMs, and the ops of /dev/kvm and of a VM as a whole.
 
 import { caps } from "../../../lib/uapi/caps.js";
-import { KVM_DEV_TYPE } from "../../../lib/uapi/constants.js";
+import { KVM_ARM_VCPU_GROUP, KVM_DEV_TYPE } from "../../../lib/uapi/constants.js";
 import { pack, structs } from "../../../lib/uapi/structs.js";
 import { createDevice, placeGic, placeIts } from "./interrupts.js";
 import type { CpuPlan, DeviceKind, Maker, VmPlan } from "./maker.js";
@@ -84,6 +84,14 @@ function bitmapBeside(m: Maker, vm: VmPlan) {
   m.emit("vm.enableCap", vm.name, pack(structs.kvm_enable_cap, { cap: caps.DIRTY_LOG_RING_WITH_BITMAP }));
 }
 
+/** A ring alone, in a VM without memory: there are no logs to ask for. */
+function ringAlone(m: Maker) {
+  const vm = m.make("spare", "kvm.createVm", "kvm", 0n);
+  m.emit("vm.enableCap", vm, pack(structs.kvm_enable_cap, { cap: caps.DIRTY_LOG_RING_ACQ_REL, args: [4096n] }));
+  m.emit("vm.getDirtyLog", vm, 0, 8);
+  m.emit("vm.clearDirtyLog", vm, 0, 0n, 64, new Uint8Array(8));
+}
+
 export function createCpu(m: Maker, vm: VmPlan): CpuPlan {
   const { random } = m;
   const taken = vm.cpus.length;
@@ -123,6 +131,7 @@ export function makeVm(m: Maker, theme: Theme): VmPlan {
   m.vms.push(vm);
   for (let n = random.pick([0, 0, 1, 2]); n > 0; n--) capOp(m, vm);
   if (theme === "memory" && random.once(4)) ringCap(m, vm);
+  if (theme === "memory" && random.once(8)) ringAlone(m);
   if (!random.once(12)) makeRam(m, vm);
   const kind = gicOf[theme](m);
   const available =
@@ -132,6 +141,11 @@ export function makeVm(m: Maker, theme: Theme): VmPlan {
   for (const cpu of vm.cpus) if (!random.once(15)) initProperly(m, vm, cpu);
   const gic = early ?? (kind !== null && available ? createDevice(m, vm, kind) : null);
   if (gic !== null) vm.gicIsWhole = placeGic(m, gic) && kind === "v3";
+  // Before the first run, which fixes them.
+  if (vm.gicIsWhole && random.once(6)) {
+    const intid = new Uint8Array(Int32Array.of(random.between(17, 22)).buffer);
+    m.emit("cpu.setDeviceAttr", vm.cpus[0]!.name, KVM_ARM_VCPU_GROUP.TIMER, BigInt(random.below(4)), intid);
+  }
   if (theme === "its" && facts.devices.includes(KVM_DEV_TYPE.ARM_VGIC_ITS)) placeIts(m, createDevice(m, vm, "its"));
   if ((vm.features & PMU) !== 0 && !random.once(6)) preparePmu(m, vm, gic !== null);
   return vm;
