@@ -1,5 +1,6 @@
-// npm run bench: what importing costs here, what the model does here, and what the package adds to the ioctls of a
-// genuine /dev/kvm, against the same ioctls made by a C program in the same run. Ratios and medians; nothing fails.
+// npm run bench: what importing costs here, what the model does here, how fast its guests run, and what the package adds
+// to the ioctls of a genuine /dev/kvm, against the same ioctls made by a C program in the same run. Ratios and medians;
+// nothing fails.
 
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -70,6 +71,12 @@ function ioctls(): void {
   }
 }
 
+/** How fast guests run, against QEMU's translator. */
+function guests(): void {
+  spawnSync(process.execPath, [join(root, "dist/scripts/bench/engines.js")], { cwd: root, stdio: "inherit" });
+}
+
 importTime();
 model();
+guests();
 ioctls();
