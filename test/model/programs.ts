@@ -127,9 +127,9 @@ export const programs = {
     0xf9000122, // str x2, [x9]
     0x14000000, // b 14
   ],
-  /** An instruction of FEAT_I8MM, which the engine lacks. */
-  mixedDotProduct: [
-    0x4e829c20, // usdot v0.4s, v1.16b, v2.16b
+  /** An instruction of FEAT_BF16, which the engine lacks. */
+  brainDotProduct: [
+    0x6e42fc20, // bfdot v0.4s, v1.8h, v2.8h
     0x14000000, // b 4
   ],
   /** WFE until x0 at 0x40001000 is not 0, then a store to 0x9000000. */

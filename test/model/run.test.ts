@@ -295,14 +295,14 @@ describe("the model's KVM_RUN", () => {
 
   it("names an instruction that the ID registers promise and the engine lacks", () => {
     const sve = new Machine(withSve(2));
-    sve.load(programs.mixedDotProduct);
+    sve.load(programs.brainDotProduct);
     const vcpu = sve.vcpu(PSCI_0_2 | SVE);
     vcpu.armVcpuFinalize(4);
     set(vcpu, 0x6030_0000_0013_c082n, 3n << 20n);
 
     const exit = expectExit(vcpu, KVM_EXIT.INTERNAL_ERROR);
 
-    assert.equal(exit["internal.data"][0], BigInt(programs.mixedDotProduct[0]));
+    assert.equal(exit["internal.data"][0], BigInt(programs.brainDotProduct[0]));
     assert.equal(exit["internal.data"][1], RAM);
     const name = Buffer.from(vcpu.runPage.slice(run["internal.data"] + 16, run["internal.data"] + 128)).toString();
     assert.match(name, /^[A-Z][\w (),-]+/);
