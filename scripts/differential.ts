@@ -5,6 +5,7 @@ import { parseArgs } from "node:util";
 import { Missing } from "./kvm/cache.js";
 import { differentialLegs } from "./kvm/differential-leg.js";
 import { machineOptions, machineUsage } from "./kvm/options.js";
+import { legsAtOnce, runLegs } from "./test/legs.js";
 import { summarize } from "./test/report.js";
 
 const usage = `npm run test:differential -- [options]
@@ -13,7 +14,7 @@ ${machineUsage}
   --seed N             what they are made of (default: 50000 of seed 1, the others of a new one)
   --only N,N           of that seed, these sequences alone
   --shrink N           how often a sequence may be run to shrink it (default 400)
-Without --kernel, every kernel in turn.`;
+Without --kernel, every kernel.`;
 
 const options = {
   ...machineOptions,
@@ -25,8 +26,12 @@ const options = {
 
 try {
   const { values } = parseArgs({ options });
-  if (values.help) console.log(usage);
-  else process.exitCode = summarize(await differentialLegs(values), console.log) ? 0 : 1;
+  if (values.help) {
+    console.log(usage);
+  } else {
+    const results = await runLegs(differentialLegs(values), legsAtOnce(), console.log);
+    process.exitCode = summarize(results, console.log) ? 0 : 1;
+  }
 } catch (error) {
   if (!(error instanceof Missing)) throw error;
   console.error(`kvm-arm64: ${error.message}`);

@@ -1,4 +1,5 @@
-// npm test: every leg that this machine can run, one after the other, and their sum on the last line.
+// npm test: every leg that this machine can run, and their sum on the last line. This machine's own tests run alone, then
+// the emulated hosts, as many at once as it can bear.
 //
 // KVM_ARM64_REQUIRE names, separated by commas, what must not be left out: the legs below, and "qemu": tests against
 // QEMU's CPU fail instead of being skipped where QEMU is missing; "dtc": so do those that need the device tree compiler;
@@ -11,7 +12,8 @@ import { projectFolder } from "./kvm/initramfs.js";
 import { kvmLegs, type Suite } from "./kvm/leg.js";
 import type { MachineValues } from "./kvm/options.js";
 import { hostLeg } from "./test/host-leg.js";
-import { type LegResult, legNotRun, summarize } from "./test/report.js";
+import { type Leg, legsAtOnce, runLegs } from "./test/legs.js";
+import { legNotRun, summarize } from "./test/report.js";
 
 /** The legs on emulated arm64 hosts: how KVM_ARM64_REQUIRE names them, and the options that npm run test:kvm takes. */
 const kvmRuns: readonly {
@@ -65,14 +67,20 @@ if (required.has("boot-model")) {
   process.env["KVM_ARM64_BOOT_FILES"] = `${kernel}:${initrd}`;
 }
 
-const legs: LegResult[] = [await hostLeg(projectFolder, process.argv.slice(2))];
+const legs: Leg[] = [];
+const notRun = [];
 for (const { requirement, options, suite = "contract", only = null, command } of kvmRuns) {
-  if (required.has(requirement)) legs.push(...(await kvmLegs(options, only, suite)));
-  else legs.push(legNotRun(requirement, `${command} runs it, and so does KVM_ARM64_REQUIRE=${requirement}`));
+  if (required.has(requirement)) legs.push(...kvmLegs(options, only, suite));
+  else notRun.push(legNotRun(requirement, `${command} runs it, and so does KVM_ARM64_REQUIRE=${requirement}`));
 }
-if (required.has("differential")) legs.push(...(await differentialLegs({})));
+if (required.has("differential")) legs.push(...differentialLegs({}));
 else {
   const reason = "npm run test:differential runs it, and so does KVM_ARM64_REQUIRE=differential";
-  legs.push(legNotRun("differential", reason));
+  notRun.push(legNotRun("differential", reason));
 }
-process.exitCode = summarize(legs, console.log) ? 0 : 1;
+const results = [
+  ...(await runLegs([hostLeg(projectFolder, process.argv.slice(2))], 1, console.log)),
+  ...(await runLegs(legs, legsAtOnce(), console.log)),
+  ...notRun,
+];
+process.exitCode = summarize(results, console.log) ? 0 : 1;

@@ -4,6 +4,7 @@
 import { join } from "node:path";
 import type { Told } from "../../test/differential/run.js";
 import { startChild, withScratchFolder } from "../children.js";
+import type { Leg } from "../test/legs.js";
 import { type LegResult, legFailed, Tally } from "../test/report.js";
 import { boot } from "./boot.js";
 import { buildAddon } from "./build-addon.js";
@@ -71,15 +72,20 @@ function compare(socket: string, values: DifferentialValues, tell: (told: Told) 
   });
 }
 
-async function differentialLeg(name: string, values: DifferentialValues, kernel: KernelSeries): Promise<LegResult> {
-  const tally = new Tally(console.log);
+async function differentialLeg(
+  name: string,
+  values: DifferentialValues,
+  kernel: KernelSeries,
+  print: (line: string) => void,
+): Promise<LegResult> {
+  const tally = new Tally(print);
   // Guests do all that a kernel complains of, and each line of its console takes time.
   const append = `${values.append ?? ""} loglevel=2`;
   const machine = machineFromOptions({ timeout: "7200", ...values, append }, kernel);
   const addon = values.addon ?? (await buildAddon("plain"));
   let tests = 0;
   const take = (told: Told): void => {
-    if (told.kind === "line") console.log(`    | ${told.text}`);
+    if (told.kind === "line") print(`    | ${told.text}`);
     else if (told.kind === "test") {
       tests++;
       tally.line(JSON.stringify(told.event));
@@ -97,7 +103,7 @@ async function differentialLeg(name: string, values: DifferentialValues, kernel:
         additions: [],
         addon,
       },
-      { console: (line) => console.log(`    | ${line}`), dialogueSocket, stop: stop.signal },
+      { console: (line) => print(`    | ${line}`), dialogueSocket, stop: stop.signal },
     );
     const trouble = await compare(dialogueSocket, values, take);
     if (trouble === null) tally.line(JSON.stringify({ kind: "end", tests }));
@@ -113,18 +119,18 @@ async function differentialLeg(name: string, values: DifferentialValues, kernel:
 }
 
 /** One leg for each kernel that the options name; without any, for all. */
-export async function differentialLegs(values: DifferentialValues): Promise<LegResult[]> {
-  const legs: LegResult[] = [];
-  for (const kernel of kernelsFromOptions(values, kernelSeries)) {
+export function differentialLegs(values: DifferentialValues): Leg[] {
+  return kernelsFromOptions(values, kernelSeries).map((kernel) => {
     const name = `differential ${kernel}`;
-    console.log(`\n${name}`);
-    try {
-      legs.push(await differentialLeg(name, values, kernel));
-    } catch (error) {
-      if (!(error instanceof Missing)) throw error;
-      console.log(`  ✖ ${error.message}`);
-      legs.push(legFailed(name, error.message));
-    }
-  }
-  return legs;
+    const run: Leg["run"] = async (print) => {
+      try {
+        return await differentialLeg(name, values, kernel, print);
+      } catch (error) {
+        if (!(error instanceof Missing)) throw error;
+        print(`  ✖ ${error.message}`);
+        return legFailed(name, error.message);
+      }
+    };
+    return { name, run };
+  });
 }

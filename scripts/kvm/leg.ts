@@ -3,6 +3,7 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { bootFiles } from "../boot/initramfs.js";
+import type { Leg } from "../test/legs.js";
 import { type LegResult, legFailed, reportVariable, Tally } from "../test/report.js";
 import { boot, type Machine } from "./boot.js";
 import { buildAddon } from "./build-addon.js";
@@ -53,9 +54,9 @@ interface LegRequest {
   readonly only: string | null;
 }
 
-async function kvmLeg(request: LegRequest): Promise<LegResult> {
+async function kvmLeg(request: LegRequest, print: (line: string) => void): Promise<LegResult> {
   const { name, suite, machine, only } = request;
-  const tally = new Tally(console.log);
+  const tally = new Tally(print);
   const boots = suite === "boot" ? await bootContent(name) : undefined;
   const specs = suites[suite]
     .filter(({ folder }) => existsSync(join(projectFolder, folder)))
@@ -94,7 +95,7 @@ async function kvmLeg(request: LegRequest): Promise<LegResult> {
       additions: boots?.additions ?? [],
       addon: request.addon,
     },
-    { console: (line) => console.log(`    | ${line}`), report: (line) => tally.line(line), ...boots?.streams },
+    { console: (line) => print(`    | ${line}`), report: (line) => tally.line(line), ...boots?.streams },
   );
   if (outcome.why === "timeout") tally.fail(name, `the host was stopped after ${machine.timeoutSeconds} s`);
   if (outcome.why === "no status") tally.fail(name, "the host went down before the test runner ended");
@@ -132,31 +133,35 @@ function legName(suite: Suite, kernel: KernelSeries, { cpu, gic, mte, asan }: Ma
  * One leg for each kernel that the options name; without any, for all. What is missing for one makes that leg fail, and
  * the others go on.
  */
-export async function kvmLegs(
+export function kvmLegs(values: MachineValues, only: string | null, suite: Suite = "contract"): Leg[] {
+  return kernelsFromOptions(values, kernelSeries).map((kernel) => {
+    const name = legName(suite, kernel, values);
+    return { name, run: (print) => runLeg(name, kernel, values, only, suite, print) };
+  });
+}
+
+async function runLeg(
+  name: string,
+  kernel: KernelSeries,
   values: MachineValues,
   only: string | null,
-  suite: Suite = "contract",
-): Promise<LegResult[]> {
-  const legs: LegResult[] = [];
-  for (const kernel of kernelsFromOptions(values, kernelSeries)) {
-    const name = legName(suite, kernel, values);
-    console.log(`\n${name}`);
-    try {
-      const addon = values.addon ?? (await buildAddon(values.asan ? "asan" : "plain"));
-      const machine = machineFromOptions(values, kernel);
-      const request = { name, suite, machine, addon, environment: sanitizerEnvironment(values), only };
-      let leg = await kvmLeg(request);
-      // What dies of us dies again.
-      for (let attempt = 1; leg.died && attempt < attempts; attempt++) {
-        console.log(`\n${name}, once more: the run broke off with no test failed`);
-        leg = await kvmLeg(request);
-      }
-      legs.push(leg);
-    } catch (error) {
-      if (!(error instanceof Missing)) throw error;
-      console.log(`  ✖ ${error.message}`);
-      legs.push(legFailed(name, error.message));
+  suite: Suite,
+  print: (line: string) => void,
+): Promise<LegResult> {
+  try {
+    const addon = values.addon ?? (await buildAddon(values.asan ? "asan" : "plain"));
+    const machine = machineFromOptions(values, kernel);
+    const request = { name, suite, machine, addon, environment: sanitizerEnvironment(values), only };
+    let leg = await kvmLeg(request, print);
+    // What dies of us dies again.
+    for (let attempt = 1; leg.died && attempt < attempts; attempt++) {
+      print(`\n${name}, once more: the run broke off with no test failed`);
+      leg = await kvmLeg(request, print);
     }
+    return leg;
+  } catch (error) {
+    if (!(error instanceof Missing)) throw error;
+    print(`  ✖ ${error.message}`);
+    return legFailed(name, error.message);
   }
-  return legs;
 }

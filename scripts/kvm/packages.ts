@@ -156,8 +156,17 @@ function run(command: string, args: readonly string[]): void {
   }
 }
 
+/** What is being looked up: legs side by side want the same. */
+const looks = new Map<string, Promise<Part>>();
+
+function remember(key: string, look: () => Promise<Part>): Promise<Part> {
+  const known = looks.get(key) ?? lookUp(key, look);
+  looks.set(key, known);
+  return known;
+}
+
 /** Looks a part up anew when the last look is old, and makes do with the old one when that fails. */
-async function remember(key: string, look: () => Promise<Part>): Promise<Part> {
+async function lookUp(key: string, look: () => Promise<Part>): Promise<Part> {
   const file = join(cacheFolder("parts"), `${key}.json`);
   let known: (Part & { readonly at: number }) | null = null;
   if (existsSync(file)) {

@@ -3,6 +3,7 @@
 import { join } from "node:path";
 import { startChild, withScratchFolder } from "../children.js";
 import { FileTail, LineSplitter } from "../lines.js";
+import type { Leg } from "./legs.js";
 import { type LegResult, reportVariable, Tally } from "./report.js";
 
 const timeoutMs = 45 * 60 * 1000;
@@ -10,13 +11,19 @@ const timeoutMs = 45 * 60 * 1000;
 const name = "this machine";
 
 /** `mochaArguments`: from the command line, as mocha takes them. */
-export function hostLeg(projectFolder: string, mochaArguments: readonly string[]): Promise<LegResult> {
-  console.log(`\n${name}`);
-  return withScratchFolder((scratch) => runMocha(projectFolder, mochaArguments, join(scratch, "report")));
-}
+export const hostLeg = (projectFolder: string, mochaArguments: readonly string[]): Leg => ({
+  name,
+  run: (print) =>
+    withScratchFolder((scratch) => runMocha(projectFolder, mochaArguments, join(scratch, "report"), print)),
+});
 
-function runMocha(projectFolder: string, mochaArguments: readonly string[], report: string): Promise<LegResult> {
-  const tally = new Tally(console.log);
+function runMocha(
+  projectFolder: string,
+  mochaArguments: readonly string[],
+  report: string,
+  print: (line: string) => void,
+): Promise<LegResult> {
+  const tally = new Tally(print);
   const tail = new FileTail(report);
   const lines = new LineSplitter();
   const poll = (): void => {
