@@ -4,7 +4,8 @@
 import { cells } from "../../cpu/state.js";
 import { conditions } from "../wide.js";
 import { Code, I32, I64 } from "./binary.js";
-import type { Context } from "./function.js";
+import type { Flags, Helpers, Locals, Operands } from "./function.js";
+import type { Node } from "./trace.js";
 
 /** Byte offset of the word that holds NZCV in bits 31:28. */
 export const NZCV = cells.flags * 8 + 4;
@@ -13,19 +14,6 @@ const operations = { sub: 1, logic: 2, add: 3 } as const;
 
 export function flagsKind(operation: keyof typeof operations, bits: 32 | 64): number {
   return operations[operation] * 2 + (bits === 64 ? 1 : 0);
-}
-
-/** PSTATE.NZCV in bits 31:28, on the stack. */
-export function nzcv({ code, locals, helpers }: Context): void {
-  code.get(locals.flagsKind).get(locals.flagsA).get(locals.flagsB).get(locals.base).call(helpers.nzcv);
-}
-
-/** Into the cell: what is on the stack. */
-export function setNzcv({ code, locals }: Context, value: () => void): void {
-  code.get(locals.base);
-  value();
-  code.i32(0xf000_0000).op(0x71).memory(0x36, 2, NZCV);
-  code.i32(0).set(locals.flagsKind);
 }
 
 /** N and Z of `r`, in bits 31 and 30; then what of `carry` and `overflow` has bit 63 set, in bits 29 and 28. */
@@ -93,51 +81,102 @@ export function carryFlagsHelper(): Code {
 
 /** Comparisons of the operands of a subtraction, by condition: of 64 bits; those of 32 are 11 opcodes before. */
 // biome-ignore format: table
-const comparisons: readonly (number | null)[] = [
+export const comparisons: readonly (number | null)[] = [
   0x51, 0x52, 0x5a, 0x54, null, null, null, null, // EQ NE CS CC MI PL VS VC
   0x56, 0x58, 0x59, 0x53, 0x55, 0x57,             // HI LS GE LT GT LE
 ];
-const TO_32 = -11;
+export const TO_32 = -11;
 /** Conditions that do not look at C: for them, N and Z of a result are those of subtracting 0. */
-const withoutCarry = new Set([0, 1, 10, 11, 12, 13]);
+export const withoutCarry: ReadonlySet<number> = new Set([0, 1, 10, 11, 12, 13]);
 
-/** Whether a known condition holds: 0 or 1 on the stack. */
-export function holds(context: Context, condition: number): void {
-  const { code, locals } = context;
-  if (condition >= 14) {
-    code.i32(1);
-    return;
+/** What the interpreter knows of the flags is in locals, their kind, too. */
+export class KindInLocal implements Flags {
+  constructor(
+    private readonly code: Code,
+    private readonly locals: Locals,
+    private readonly helpers: Pick<Helpers, "nzcv">,
+    private readonly operands: Operands,
+  ) {}
+
+  lazy(kind: number, a: () => void, b: () => void): void {
+    const { code, locals } = this;
+    a();
+    code.set(locals.flagsA);
+    b();
+    code.set(locals.flagsB).i32(kind).set(locals.flagsKind);
   }
-  const otherwise = () => {
-    code.i32(conditions[condition]!);
-    nzcv(context);
-    code.i32(28).op(0x76, 0x76).i32(1).op(0x71);
-  };
-  const comparison = comparisons[condition];
-  if (comparison === null || comparison === undefined) {
+
+  lazyIf(condition: Node, kind: number, { a, b }: { a: () => void; b: () => void }, otherwise: Node): void {
+    const { code } = this;
+    this.condition(condition);
+    code.if();
+    this.lazy(kind, a, b);
+    code.else();
+    this.set(() => {
+      this.operands.amount(otherwise, I32);
+      code.i32(16).op(0x74);
+    });
+    code.end();
+  }
+
+  /** Into the cell. */
+  set(value: () => void): void {
+    const { code, locals } = this;
+    code.get(locals.base);
+    value();
+    code.i32(0xf000_0000).op(0x71).memory(0x36, 2, NZCV);
+    code.i32(0).set(locals.flagsKind);
+  }
+
+  nzcv(): void {
+    const { code, locals } = this;
+    code.get(locals.flagsKind).get(locals.flagsA).get(locals.flagsB).get(locals.base).call(this.helpers.nzcv);
+  }
+
+  condition(node: Node): void {
+    this.among(() => this.operands.amount(node.args[0]!, I32));
+  }
+
+  /** Whether the flags are among those of a set of 16. */
+  private among(set: () => void): void {
+    set();
+    this.nzcv();
+    this.code.i32(28).op(0x76, 0x76).i32(1).op(0x71);
+  }
+
+  holds(condition: number): void {
+    const { code, locals } = this;
+    if (condition >= 14) {
+      code.i32(1);
+      return;
+    }
+    const otherwise = () => this.among(() => code.i32(conditions[condition]!));
+    const comparison = comparisons[condition];
+    if (comparison === null || comparison === undefined) {
+      otherwise();
+      return;
+    }
+    const kinds = (bits: 32 | 64): number =>
+      (1 << flagsKind("sub", bits)) | (withoutCarry.has(condition) ? 1 << flagsKind("logic", bits) : 0);
+    const isOneOf = (bits: 32 | 64) => {
+      const set = kinds(bits);
+      if ((set & (set - 1)) === 0) code.get(locals.flagsKind).i32(flagsKind("sub", bits)).op(0x46);
+      else code.i32(set).get(locals.flagsKind).op(0x76).i32(1).op(0x71);
+    };
+    isOneOf(64);
+    code.if(I32);
+    code.get(locals.flagsA).get(locals.flagsB).op(comparison);
+    code.else();
+    isOneOf(32);
+    code.if(I32);
+    code
+      .get(locals.flagsA)
+      .op(0xa7)
+      .get(locals.flagsB)
+      .op(0xa7)
+      .op(comparison + TO_32);
+    code.else();
     otherwise();
-    return;
+    code.end().end();
   }
-  const kinds = (bits: 32 | 64): number =>
-    (1 << flagsKind("sub", bits)) | (withoutCarry.has(condition) ? 1 << flagsKind("logic", bits) : 0);
-  const isOneOf = (bits: 32 | 64) => {
-    const set = kinds(bits);
-    if ((set & (set - 1)) === 0) code.get(locals.flagsKind).i32(flagsKind("sub", bits)).op(0x46);
-    else code.i32(set).get(locals.flagsKind).op(0x76).i32(1).op(0x71);
-  };
-  isOneOf(64);
-  code.if(I32);
-  code.get(locals.flagsA).get(locals.flagsB).op(comparison);
-  code.else();
-  isOneOf(32);
-  code.if(I32);
-  code
-    .get(locals.flagsA)
-    .op(0xa7)
-    .get(locals.flagsB)
-    .op(0xa7)
-    .op(comparison + TO_32);
-  code.else();
-  otherwise();
-  code.end().end();
 }

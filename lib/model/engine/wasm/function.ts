@@ -1,7 +1,8 @@
 // What the code of every handler may count on: the locals of the interpreter's function, its labels, and the helpers
 // that are functions of their own.
 
-import type { Code, Label, Local } from "./binary.js";
+import type { Code, Label, Local, ValueType } from "./binary.js";
+import type { Node } from "./trace.js";
 
 export interface Locals {
   /** Byte of the vCPU's state, and of the block that is shared with JavaScript. */
@@ -52,8 +53,38 @@ export interface Helpers {
   readonly rev: number;
 }
 
+/** How code gets at what an instruction names: by its record, or known while the code is made. */
+export interface Operands {
+  /** The place of a cell that has no local, on the stack. */
+  place(cell: Node): void;
+  read(cell: Node, type: ValueType): void;
+  /** Sets a cell to the 64 bits that `value` leaves on the stack. */
+  write(cell: Node, value: () => void): void;
+  constant(node: Node): void;
+  /** 16 bits, at the width of what they are used with. */
+  amount(node: Node, type: ValueType): void;
+  pc(): void;
+}
+
+/** PSTATE.NZCV, computed when somebody asks: see flags.ts. */
+export interface Flags {
+  /** What they are computed of. */
+  lazy(kind: number, a: () => void, b: () => void): void;
+  /** The same if a condition holds; otherwise 16 bits, NZCV in the upper four. */
+  lazyIf(condition: Node, kind: number, operands: { a: () => void; b: () => void }, otherwise: Node): void;
+  /** To bits 31:28 of what is on the stack. */
+  set(value: () => void): void;
+  /** In bits 31:28, on the stack. */
+  nzcv(): void;
+  /** Whether the condition of an instruction holds; one that is a part of the code. */
+  condition(node: Node): void;
+  holds(condition: number): void;
+}
+
 export interface Context {
   readonly code: Code;
+  readonly operands: Operands;
+  readonly flags: Flags;
   readonly locals: Locals;
   readonly labels: Labels;
   readonly helpers: Helpers;

@@ -4,10 +4,10 @@ import type { BranchKind } from "../../a64/machine.js";
 import { cells } from "../../cpu/state.js";
 import { atomicEffect } from "./atomic-handlers.js";
 import { I32, I64, type Local, type ValueType } from "./binary.js";
-import { flagsKind, holds, nzcv, setNzcv } from "./flags.js";
+import { flagsKind } from "./flags.js";
 import type { Context } from "./function.js";
 import { locate, type Table } from "./memory-access.js";
-import { Block, RECORD, WIDE } from "./record.js";
+import { Block, RECORD } from "./record.js";
 import { systemEffect } from "./system-handlers.js";
 import type { Effect, Node, Shape } from "./trace.js";
 
@@ -37,6 +37,9 @@ type AccessBytes = keyof typeof loads;
 
 const SP = cells.stackPointer * 8;
 
+/** Effects after which the next instruction may be another than the following. */
+export const endings: ReadonlySet<string> = new Set(["branch", "branchOn", "branchIf", "branchTo"]);
+
 export class HandlerEmitter {
   private readonly temporaries: Record<ValueType, Local[]> = { [I32]: [], [I64]: [], [0x7b]: [] };
   private readonly used: Record<ValueType, number> = { [I32]: 0, [I64]: 0, [0x7b]: 0 };
@@ -53,27 +56,50 @@ export class HandlerEmitter {
   /** The code of one handler; it ends in a branch. */
   emit(shape: Shape): void {
     const { code, locals, labels } = this.context;
+    const ending = this.effects(shape.effects);
+    const [arg] = ending?.args ?? [];
+    switch (ending?.op) {
+      case undefined:
+        code.get(locals.record).i32(RECORD).op(0x6a).set(locals.record).branch(labels.next);
+        return;
+      case "branch":
+        this.jumpTarget(arg!);
+        code.branch(labels.jump);
+        return;
+      case "branchTo":
+        this.branchTo(arg!, ending!.extra as BranchKind);
+        code.branch(labels.indirect);
+        return;
+      default:
+        this.taken(ending!);
+        code.if();
+        this.jumpTarget(ending!.args.at(-1)!);
+        code.branch(labels.jump).end();
+        code.get(locals.record).i32(RECORD).op(0x6a).set(locals.record).branch(labels.next);
+    }
+  }
+
+  /** The code of an instruction's effects, but for the branch that it may end in: that is given back. */
+  effects(effects: readonly Effect[]): Effect | null {
     this.used[I32] = this.used[I64] = this.used[0x7b] = 0;
-    let ending: "next" | "jump" | "indirect" = "next";
     let written = false;
-    const { effects } = shape;
     for (let n = 0; n < effects.length; n++) {
       const effect = effects[n]!;
       if (effect.op === "write" && !written) {
         written = true;
         for (const later of effects.slice(n + 1)) for (const arg of later.args) this.readRegisters(arg);
       }
+      if (endings.has(effect.op)) return effect;
       if (effect.op === "load" && this.loadPair(effect, effects[n + 1])) n++;
-      else if (effect.op === "branch") {
-        this.jumpTarget(effect.args[0]!);
-        ending = "jump";
-      } else if (effect.op === "branchTo") {
-        this.branchTo(effect.args[0]!, effect.extra as BranchKind);
-        ending = "indirect";
-      } else this.effect(effect);
+      else this.effect(effect);
     }
-    if (ending === "next") code.get(locals.record).i32(RECORD).op(0x6a).set(locals.record).branch(labels.next);
-    else code.branch(labels[ending]);
+    return null;
+  }
+
+  /** Whether a branch with a condition is taken. */
+  taken({ op, args, extra }: Effect): void {
+    if (op === "branchOn") this.context.flags.holds(Number(extra));
+    else this.value(args[0]!);
   }
 
   /** Reads now what a write might change. */
@@ -90,13 +116,11 @@ export class HandlerEmitter {
 
   private effect(effect: Effect): void {
     const { op, args, extra, target } = effect;
-    const { code, locals } = this.context;
+    const { code, locals, flags, operands } = this.context;
     const bits = extra as Bits;
     switch (op) {
       case "write":
-        this.cellAddress(target!);
-        this.value64(args[0]!);
-        code.memory(0x37, 3);
+        operands.write(target!, () => this.value64(args[0]!));
         return;
       case "load":
         this.load(args[0]!);
@@ -142,29 +166,16 @@ export class HandlerEmitter {
         return;
       case "addFlagsIf":
       case "subFlagsIf":
-        this.value(args[0]!);
-        code.if();
-        this.lazyFlags(flagsKind(op === "addFlagsIf" ? "add" : "sub", bits), args[1]!, args[2]!);
-        code.else();
-        setNzcv(this.context, () => {
-          this.value(args[3]!);
-          code.i32(16).op(0x74);
-        });
-        code.end();
+        flags.lazyIf(
+          args[0]!,
+          flagsKind(op === "addFlagsIf" ? "add" : "sub", bits),
+          { a: () => this.again64(args[1]!), b: () => this.again64(args[2]!) },
+          args[3]!,
+        );
         return;
       case "setNzcv":
-        setNzcv(this.context, () => this.value(args[0]!));
+        flags.set(() => this.value(args[0]!));
         return;
-      case "branchOn":
-      case "branchIf": {
-        const distance = op === "branchOn" ? args[0]! : args[1]!;
-        if (op === "branchOn") holds(this.context, Number(extra));
-        else this.value(args[0]!);
-        code.if();
-        this.jumpTarget(distance);
-        code.branch(this.context.labels.jump).end();
-        return;
-      }
       default:
         if (systemEffect(this, effect) || atomicEffect(this, effect)) return;
         throw new Error(`no code for the effect ${op}`);
@@ -197,17 +208,20 @@ export class HandlerEmitter {
   }
 
   private lazyFlags(kind: number, a: Node, b: Node | null): void {
-    const { code, locals } = this.context;
-    this.value64(a);
-    code.set(locals.flagsA);
-    if (b === null) code.i64(0);
-    else this.value64(b);
-    code.set(locals.flagsB).i32(kind).set(locals.flagsKind);
+    const { code, flags } = this.context;
+    flags.lazy(
+      kind,
+      () => this.value64(a),
+      () => {
+        if (b === null) code.i64(0);
+        else this.value64(b);
+      },
+    );
   }
 
   private carryFlags(sub: boolean, bits: Bits, args: readonly Node[]): void {
-    const { code, helpers } = this.context;
-    setNzcv(this.context, () => {
+    const { code, flags, helpers } = this.context;
+    flags.set(() => {
       for (const [n, arg] of args.entries()) {
         this.value64(arg);
         if (n === 1 && sub) code.i64(-1).op(0x85);
@@ -217,19 +231,14 @@ export class HandlerEmitter {
     });
   }
 
-  /** Where a cell is. */
-  private cellAddress(node: Node): void {
-    const { code, locals } = this.context;
-    code
-      .get(locals.base)
-      .get(locals.record)
-      .memory(0x2f, 1, node.operand as number)
-      .op(0x6a);
-  }
-
   /** A value of 32 bits zero-extended to 64, or one of 64, on the stack. */
   private value64(node: Node): void {
     this.value(node);
+    if (node.type === I32) this.context.code.op(0xad);
+  }
+
+  private again64(node: Node): void {
+    this.again(node);
     if (node.type === I32) this.context.code.op(0xad);
   }
 
@@ -320,7 +329,7 @@ export class HandlerEmitter {
   }
 
   private compute(node: Node): void {
-    const { code, locals, helpers } = this.context;
+    const { code, locals, flags, operands, helpers } = this.context;
     const { op, type, args } = node;
     const wide = type === I64 ? 1 : 0;
     const opcode = binary[op]?.[wide];
@@ -332,18 +341,16 @@ export class HandlerEmitter {
     }
     switch (op) {
       case "const":
-        this.constant(node);
+        operands.constant(node);
         return;
       case "amount":
-        this.operandOf(node, I32);
+        operands.amount(node, I32);
         return;
       case "read":
-        this.cellAddress(args[0]!);
-        code.memory(wide === 1 ? 0x29 : 0x28, 2 + wide);
+        operands.read(args[0]!, type);
         return;
       case "pc":
-        // The record's place in its page, times 4 by 16.
-        code.get(locals.page).get(locals.record).i32(0x3fff).op(0x71).i32(2).op(0x76, 0xad, 0x7c);
+        operands.pc();
         if (node.extra === 4) code.i64(4).op(0x7c);
         return;
       case "not":
@@ -385,12 +392,10 @@ export class HandlerEmitter {
         code.op(0x1b);
         return;
       case "condition":
-        this.operandOf(args[0]!, I32);
-        nzcv(this.context);
-        code.i32(28).op(0x76, 0x76).i32(1).op(0x71);
+        flags.condition(node);
         return;
       case "nzcv":
-        nzcv(this.context);
+        flags.nzcv();
         return;
       case "pstate":
         code
@@ -400,7 +405,7 @@ export class HandlerEmitter {
           .op(0x71, 0xad);
         return;
       case "carry":
-        nzcv(this.context);
+        flags.nzcv();
         code.i32(29).op(0x76).i32(1).op(0x71);
         if (wide === 1) code.op(0xad);
         return;
@@ -439,25 +444,10 @@ export class HandlerEmitter {
     }
   }
 
-  /** An amount of the record at the width of what it is used with; any other value as it is. */
+  /** An amount at the width of what it is used with; any other value as it is. */
   private operandOf(node: Node, type: ValueType): void {
-    const { code, locals } = this.context;
-    if (node.op !== "amount") this.value(node);
-    else code.get(locals.record).memory(type === I64 ? 0x33 : 0x2f, 1, node.operand as number);
-  }
-
-  private constant(node: Node): void {
-    const { code, locals } = this.context;
-    const wide = node.type === I64;
-    if (node.operand === "code") {
-      if (wide) code.i64(node.value);
-      else code.i32(Number(BigInt.asIntN(32, node.value)));
-      return;
-    }
-    code.get(locals.record).memory(wide ? 0x29 : 0x28, wide ? 3 : 2, WIDE);
-    if (node.operand !== "notWide") return;
-    if (wide) code.i64(-1).op(0x85);
-    else code.i32(-1).op(0x73);
+    if (node.op === "amount") this.context.operands.amount(node, type);
+    else this.value(node);
   }
 
   /** By zero: zero. The most negative by -1: itself, which negation gives, too. */

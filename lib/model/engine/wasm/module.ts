@@ -6,12 +6,13 @@
 import { cells, Pstate } from "../../cpu/state.js";
 import { GUARDED } from "../page-cache.js";
 import { Code, I32, I64, type Local, Module } from "./binary.js";
-import { carryFlagsHelper, NZCV, nzcv, nzcvHelper } from "./flags.js";
+import { carryFlagsHelper, KindInLocal, NZCV, nzcvHelper } from "./flags.js";
 import type { Context, Locals } from "./function.js";
 import { HandlerEmitter } from "./handlers.js";
 import { entryOf, placeHelper } from "./memory-access.js";
 import { pointerHelper } from "./pointer-table.js";
 import { Block, EPOCH, Handler, RECORD, RECORD_PAGE, RECORDS, RECORDS_END } from "./record.js";
+import { RecordOperands } from "./record-operands.js";
 import type { Shape } from "./trace.js";
 
 /** What the module asks of JavaScript. */
@@ -75,6 +76,8 @@ export function interpreterModule(shapes: readonly Shape[]): Uint8Array {
     reads: local(I32),
     writes: local(I32),
   };
+  const operands = new RecordOperands(code, locals);
+  const flags = new KindInLocal(code, locals, helpers, operands);
   /** The record that a branch to a register went to, and PSTATE.BTYPE there. */
   const landed = local(I32);
   const landedType = local(I32);
@@ -90,7 +93,7 @@ export function interpreterModule(shapes: readonly Shape[]): Uint8Array {
   // Few instructions are left, or somebody wants something: out.
   polled(code, locals, () => code.get(left));
   code.if();
-  toMemory({ code, locals, labels: { next: 0, step: 0, jump: 0, indirect: 0 }, helpers });
+  toMemory(code, locals, flags);
   code.return().end();
 
   // By the table of fetches to the records.
@@ -133,7 +136,7 @@ export function interpreterModule(shapes: readonly Shape[]): Uint8Array {
   const indirect = code.block();
   const jump = code.block();
   const labels = { next, step: stepHere, jump, indirect };
-  const context: Context = { code, locals, labels, helpers };
+  const context: Context = { code, operands, flags, locals, labels, helpers };
 
   const places: number[] = [];
   for (let n = Handler.first + shapes.length; n > 0; n--) places.unshift(code.block());
@@ -186,7 +189,7 @@ export function interpreterModule(shapes: readonly Shape[]): Uint8Array {
   code.end(); // next
   code.end(); // step: at the address
 
-  toMemory(context);
+  toMemory(code, locals, flags);
   code.call(step).op(0x45).branchIf(enter);
   code.return();
   code.end().end();
@@ -236,15 +239,14 @@ function fromMemory(code: Code, locals: Locals): void {
 }
 
 /** And back. */
-function toMemory(context: Context): void {
-  const { code, locals } = context;
+function toMemory(code: Code, locals: Locals, flags: KindInLocal): void {
   const { base, block, pc, left, flagsKind } = locals;
   code.get(base).get(pc).memory(0x37, 3, PC);
   stackPointerCell(code, locals);
   code.get(base).memory(0x29, 3, SP).memory(0x37, 3);
   code.get(flagsKind).if();
   code.get(base);
-  nzcv(context);
+  flags.nzcv();
   code.memory(0x36, 2, NZCV).end();
   code
     .get(block)
