@@ -27,7 +27,7 @@ for (const { name, why, met: meet } of judges) {
     console.log(`QEMU's ${name} was not asked: ${why}`);
     continue;
   }
-  const names = meet();
+  const names = await meet();
   console.log(`QEMU's ${name} met ${names.size} rows`);
   for (const row of names) met.add(row);
 }
@@ -37,7 +37,7 @@ for (const [what, reason] of Object.entries(onlyUnitTests)) console.log(`only un
 for (const { what, does, section } of choices) console.log(`a choice of ours (DDI 0487 ${section}): ${what}: ${does}`);
 for (const { reason } of [...disagreements, ...systemDisagreements]) console.log(`known disagreement: ${reason}`);
 
-function userMet(): ReadonlySet<string> {
-  const { met: times } = fuzz(1, 20_000);
+async function userMet(): Promise<ReadonlySet<string>> {
+  const { met: times } = await fuzz(1, 20_000);
   return new Set([...times].filter(([, n]) => n > 0).map(([row]) => row.name));
 }

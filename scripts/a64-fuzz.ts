@@ -23,13 +23,13 @@ const why = values.system ? whyNoSystemJudge() : whyNoUserJudge();
 if (why !== null) throw new Error(why);
 
 const started = performance.now();
-const mismatches = values.system ? system() : user();
+const mismatches = values.system ? system() : await user();
 for (const mismatch of mismatches) console.log(`${mismatch}\n`);
 console.log(`${mismatches.length} mismatches`);
 process.exitCode = mismatches.length > 0 ? 1 : 0;
 
-function user(): readonly string[] {
-  const { instructions, met, mismatches } = fuzz(seed, count, engineName(values.engine));
+async function user(): Promise<readonly string[]> {
+  const { instructions, met, mismatches } = await fuzz(seed, count, engineName(values.engine));
   const unmet = [...met].filter(([, times]) => times === 0).map(([row]) => row.name);
   if (unmet.length > 0) console.log(`never met: ${unmet.join(", ")}`);
   console.log(`${instructions} instructions ${rate(instructions)}`);

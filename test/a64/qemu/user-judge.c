@@ -147,7 +147,11 @@ static void handler(int signal, siginfo_t *info, void *context) {
     call(__NR_exit_group, 0, 0, 0, 0, 0, 0);
   }
   volatile uint32_t *code = (volatile uint32_t *)CODE;
-  for (uint32_t n = 0; n < WORDS; n++) code[n] = n < in.count ? in.code[n] : BRK;
+  // The same code again stays as it is: QEMU has translated it.
+  for (uint32_t n = 0; n < WORDS; n++) {
+    uint32_t word = n < in.count ? in.code[n] : BRK;
+    if (code[n] != word) code[n] = word;
+  }
   __asm__ volatile("dc cvau, %0; dsb ish; ic ivau, %0; dsb ish; isb" ::"r"(code) : "memory");
   for (int n = 0; n < 31; n++) mc->regs[n] = in.x[n];
   struct fpsimd_context *fp = simd(mc);

@@ -1,6 +1,6 @@
 // The user-mode judge: test/a64/qemu/user-judge.c under qemu-aarch64. Records as that file lays them out.
 
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { type Case, type Ending, MOST_WORDS, type Result } from "./case.js";
 
@@ -23,20 +23,52 @@ export function whyNoUserJudge(): string | null {
 const endings: Readonly<Record<number, Ending>> = { 4: "undefined", 5: "done", 7: "alignment", 11: "abort" };
 
 /** What QEMU makes of each case. */
-export function askUserJudge(cases: readonly Case[]): Result[] {
-  const input = Buffer.alloc(cases.length * INPUT_BYTES);
+export async function askUserJudge(cases: readonly Case[]): Promise<Result[]> {
+  if (cases.length === 0) return [];
+  const results = parse(await runJudge(encoded(cases)));
+  if (results.length !== cases.length) throw new Error(`${cases.length} cases gave ${results.length} results`);
+  return results;
+}
+
+function encoded(cases: readonly Case[]): Uint8Array {
+  const input = new ArrayBuffer(cases.length * INPUT_BYTES);
+  const [quads, words] = [new BigUint64Array(input), new Uint32Array(input)];
   for (const [n, { x, sp, nzcv, v, code, passes }] of cases.entries()) {
-    let at = n * INPUT_BYTES;
-    for (const value of [...x, sp, nzcv, ...v.words]) at = input.writeBigUInt64LE(value, at);
-    for (const word of [v.fpsr, v.fpcr, code.length]) at = input.writeUInt32LE(word >>> 0, at);
-    for (const word of code) at = input.writeUInt32LE(word >>> 0, at);
-    input.writeUInt32LE(passes, (n + 1) * INPUT_BYTES - 4);
+    const at = n * (INPUT_BYTES / 8);
+    quads.set(x, at);
+    quads[at + 31] = sp;
+    quads[at + 32] = nzcv;
+    quads.set(v.words, at + 33);
+    const after = 2 * (at + 97);
+    words[after] = v.fpsr;
+    words[after + 1] = v.fpcr;
+    words[after + 2] = code.length;
+    words.set(code, after + 3);
+    words[after + 3 + MOST_WORDS] = passes;
   }
-  const run = spawnSync(QEMU, ["-cpu", CPU, judgePath], { input, maxBuffer: 2 ** 30, timeout: 120_000 });
-  if (run.error !== undefined || run.status !== 0) {
-    throw new Error(`the user-mode judge failed: ${run.error?.message ?? `status ${run.status}`} ${run.stderr}`);
-  }
-  const output = run.stdout;
+  return new Uint8Array(input);
+}
+
+const TIMEOUT_MS = 120_000;
+
+function runJudge(input: Uint8Array): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const judge = spawn(QEMU, ["-cpu", CPU, judgePath], { timeout: TIMEOUT_MS });
+    const [output, errors]: [Buffer[], Buffer[]] = [[], []];
+    judge.stdout.on("data", (bytes: Buffer) => output.push(bytes));
+    judge.stderr.on("data", (bytes: Buffer) => errors.push(bytes));
+    // A judge that ends early says so by its status.
+    judge.stdin.on("error", () => {});
+    judge.on("error", reject);
+    judge.on("close", (status, signal) => {
+      if (status === 0) resolve(Buffer.concat(output));
+      else reject(new Error(`the user-mode judge failed: ${signal ?? `status ${status}`} ${Buffer.concat(errors)}`));
+    });
+    judge.stdin.end(input);
+  });
+}
+
+function parse(output: Buffer): Result[] {
   const results: Result[] = [];
   let at = 0;
   const quad = () => {
@@ -62,6 +94,5 @@ export function askUserJudge(cases: readonly Case[]): Result[] {
     const changes = Array.from({ length: count }, () => [Number(quad()), quad()] as const);
     results.push({ ending, x, sp, nzcv, v, pc, passed, changes });
   }
-  if (results.length !== cases.length) throw new Error(`${cases.length} cases gave ${results.length} results`);
   return results;
 }
