@@ -12,8 +12,9 @@ import { bootFiles, secondStage } from "./initramfs.js";
 
 const suite = "bookworm";
 // SysV init is up in a tenth of the time of systemd, which a slow CPU feels.
-const packages = ["sysvinit-core", "gcc", "libc6-dev", "python3-minimal", "openssl", "kmod"];
-const imageMiB = 1024;
+// biome-ignore format: a list
+const packages = ["sysvinit-core", "gcc", "libc6-dev", "python3-minimal", "openssl", "kmod", "stress-ng", "nodejs"];
+const imageMiB = 1536;
 const configureMinutes = 30;
 
 function run(program: string, args: readonly string[], needs: string): void {
