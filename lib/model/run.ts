@@ -16,6 +16,7 @@ import { Attention, Pstate } from "./cpu/state.js";
 import { tellStolenTime } from "./cpu/stolen-time.js";
 import { counter, isTimerRegister, nextTimer, saveTimers, timerIs, timerLevels } from "./cpu/timer.js";
 import { type Environment, Evaluator } from "./engine/evaluator.js";
+import type { Stop } from "./engine/stop.js";
 import { Interpreter } from "./engine/wasm/interpreter.js";
 import type { EventFds } from "./eventfd.js";
 import { exit, lacksInstruction, putWord, systemEvent } from "./exits.js";
@@ -81,6 +82,8 @@ export class Runner {
   #budget = 20_000;
   /** Whether the guest wrote to a timer register: the slice ends for that, which is no exit. */
   readonly #slice = { timerWritten: false };
+  /** Userspace has had the memory since the guest last ran. */
+  #fresh = true;
 
   constructor(vcpu: VcpuState, eventFds: EventFds) {
     this.#vcpu = vcpu;
@@ -118,6 +121,7 @@ export class Runner {
     if (this.#gic !== null) this.#driveLines();
     loadRegisters(vcpu);
     vcpu.put("skipped", 0);
+    this.#fresh = true;
     beginStep(vcpu, "run");
     if (vcpu.run.getUint32(run.exit_reason, true) === KVM_EXIT.MMIO) completeMmio(vcpu);
     // A run that ends so has answered the kicks before it, whatever it was that ended it.
@@ -274,7 +278,7 @@ export class Runner {
     const began = performance.now();
     const { executed } = this.#engine;
     const budget = this.#gic === null ? this.#budget : this.#untilTimer();
-    const stop = this.#shootdown.inGuest(() => this.#engine.run(Math.min(budget, this.#pmu.untilInterrupt)));
+    const stop = this.#shootdown.inGuest(() => this.#run(budget, this.#pmu.untilInterrupt));
     this.#adapt(this.#engine.executed - executed, performance.now() - began);
     this.#pmu.count();
     if (stop.kind !== "kicked") this.#slice.timerWritten = false;
@@ -316,6 +320,12 @@ export class Runner {
       default:
         return this.#debugExit(stop.esr, stop.far);
     }
+  }
+
+  #run(budget: number, untilInterrupt: number): Stop {
+    const isExact = this.#fresh || untilInterrupt < budget;
+    this.#fresh = false;
+    return isExact ? this.#engine.run(Math.min(budget, untilInterrupt)) : this.#engine.goOn(budget);
   }
 
   *#call(outcome: CallOutcome): Generator<Pause, Outcome, void> {

@@ -36,9 +36,11 @@ export class Shootdown {
     }
   }
 
-  /** Asks every other vCPU to forget its translations. */
-  request(): void {
-    for (const { cpu } of this.#rest()) Atomics.or(cpu.words, ATTENTION, Attention.flush);
+  /** Asks every other vCPU to forget its translations; false: there is none. */
+  request(): boolean {
+    const others = this.#rest();
+    for (const { cpu } of others) Atomics.or(cpu.words, ATTENTION, Attention.flush);
+    return others.length > 0;
   }
 
   /** Waits until every other vCPU has, or is out of the guest. */

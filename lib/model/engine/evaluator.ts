@@ -144,6 +144,11 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean, Cell>
     return this.debug.singleStep ? this.step() : this.proceed(budget);
   }
 
+  /** Goes on with what `run` began. */
+  goOn(budget: number): Stop {
+    return this.run(budget);
+  }
+
   /** What a run begins with: others may have changed the state and the memory. */
   begin(): void {
     this.memory.busChanged();
@@ -569,15 +574,16 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean, Cell>
     else if (outcome === "byAddress") this.memory.maintain(value);
     else if (outcome === "invalidate") {
       this.memory.invalidate(invalidationOf(id, this.state.quads[value >> 1]!));
-      this.environment.invalidateOthers?.();
-      this.invalidating = true;
+      this.invalidateOthers();
     } else if (typeof outcome === "object")
       this.state.set("PAR_EL1", this.memory.translate(value, this.accessOf(outcome)));
     if (instructionCache.has(id)) {
       this.instructionsChanged?.(outcome === "byAddress" ? this.memory.reads.offset(this.w[value]!) : undefined);
-      this.environment.invalidateOthers?.();
-      this.invalidating = true;
+      this.invalidateOthers();
     }
+  }
+  private invalidateOthers(): void {
+    if (this.environment.invalidateOthers?.() === true) this.invalidating = true;
   }
   /** AT S1E1RP and WP look at PSTATE.PAN; the others do not. */
   private accessOf({ kind, unprivileged, pan }: AddressTranslation): Access {

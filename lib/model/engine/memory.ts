@@ -59,6 +59,10 @@ const CONTROLS = (["SCTLR_EL1", "TCR_EL1", "TTBR0_EL1", "TTBR1_EL1", "MAIR_EL1"]
   (name) => cells.sysregs + sysRegIndex(name),
 );
 
+const SCTLR = cells.sysregs + sysRegIndex("SCTLR_EL1");
+/** Of SCTLR_EL1: M, A, WXN, E0E, EE. */
+const SCTLR_TRANSLATES = 0x308_0003n;
+
 const TABLE_BASES: ReadonlySet<number> = new Set(
   (["TTBR0_EL1", "TTBR1_EL1"] as const).map((name) => cells.sysregs + sysRegIndex(name)),
 );
@@ -177,9 +181,10 @@ export class GuestMemory {
   /** Looks again at what translation depends on: called when `run` begins and after the guest wrote a register. */
   controlChanged(): void {
     const { controls, q } = this;
-    if (CONTROLS.every((cell, n) => q[cell] === controls[n])) return;
-    const onlyTables = CONTROLS.every((cell, n) => q[cell] === controls[n] || TABLE_BASES.has(cell));
-    for (const [n, cell] of CONTROLS.entries()) controls[n] = q[cell]!;
+    const is = (cell: number) => (cell === SCTLR ? q[cell]! & SCTLR_TRANSLATES : q[cell]!);
+    if (CONTROLS.every((cell, n) => is(cell) === controls[n])) return;
+    const onlyTables = CONTROLS.every((cell, n) => is(cell) === controls[n] || TABLE_BASES.has(cell));
+    for (const [n, cell] of CONTROLS.entries()) controls[n] = is(cell);
     if (onlyTables) this.tablesChanged();
     else this.idRegistersChanged();
   }

@@ -77,8 +77,8 @@ export interface Environment {
   trapped?(id: number, access: "read" | "write"): boolean;
   /** A DC by set and way. */
   maintainedBySetWay?(): void;
-  /** A TLBI: what other CPUs of the VM remember of translations goes, too, the next time that they look up. */
-  invalidateOthers?(): void;
+  /** A TLBI: what other CPUs of the VM remember of translations goes, too, the next time that they look up; false: there are none. */
+  invalidateOthers?(): boolean;
   /** A DSB after that: gives back control when they have. Calls `meanwhile` again and again, for they may wait for us. */
   awaitOthers?(meanwhile: () => void): void;
   /** SEV: sets the event register of every CPU of the VM. Without it, only this CPU's. */

@@ -1,6 +1,6 @@
 // Pages of records, by the page of memory that they were decoded from. A record is made when it is first run. Who writes
 // to such a page, on this CPU, says so first (GuestMemory), and the records of the words that change are made again.
-// What others write is found when the page is next entered in a new epoch: at each run, and with every IC.
+// What others write is found when the page is next entered in a new epoch: at each KVM_RUN, and with every IC.
 
 import { extract } from "../../a64/bits.js";
 import type { Feature } from "../../a64/features.js";

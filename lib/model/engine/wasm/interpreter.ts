@@ -74,24 +74,33 @@ export class Interpreter {
     this.code?.clear();
   }
 
-  /** Runs at most `budget` instructions. */
+  /** Runs at most `budget` instructions. What is in memory may have been changed by anybody. */
   run(budget: number): Stop {
+    if (this.code !== null) this.newEpoch();
+    return this.runWith(budget, 0);
+  }
+
+  /** Goes on where only the guest and its devices had the memory; a few instructions more than `budget` are as good. */
+  goOn(budget: number): Stop {
+    return this.runWith(budget, LONGEST_RUN);
+  }
+
+  private runWith(budget: number, more: number): Stop {
     const { evaluator } = this;
     if (this.code === null && !this.prepare()) return evaluator.run(budget);
     this.own();
     evaluator.begin();
     if (this.isWatched()) return evaluator.run(budget);
-    this.newEpoch();
     this.seenMode = -1;
     this.stop = null;
-    for (let left = budget; left > 0; ) {
+    for (let left = budget + more; left > more; ) {
       const before = evaluator.executed;
       const stop = this.part(left);
       if (stop !== null) return stop;
       left -= evaluator.executed - before;
       if (evaluator.ends.paused) {
         evaluator.begin();
-        if (this.isWatched()) return evaluator.run(left);
+        if (this.isWatched()) return evaluator.run(Math.max(left - more, 1));
       }
     }
     return { kind: "budget" };
@@ -244,6 +253,7 @@ export class Interpreter {
     const block = at;
     this.enter = () => run(state.base, block);
     this.code = code;
+    this.newEpoch();
     return true;
   }
 
