@@ -129,7 +129,7 @@ const vcpuTable = [
   ["ccsidrSet", 1, "1: ccsidr holds values of the VMM"],
   ["ccsidr", 14, "CCSIDR_EL1 by CSSELR value"],
   ["timerIntids", 4, "INTID of each timer where that is no matter of the VM, 0: not set"],
-  ["timersOwned", 1, "1: its timers own their interrupts"],
+  ["timers", 1, "0, or what its first run made of its timers, see cpu/timer.ts"],
   ["pmuReady", 1, "1: KVM_ARM_VCPU_PMU_V3_INIT succeeded"],
   ["pmuIrq", 1, "INTID of its interrupt, 0: none"],
   ["pmuLine", 1, "the level that it drove its line to"],

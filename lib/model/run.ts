@@ -24,7 +24,7 @@ import { clampBinaryPoints, wakes } from "./gic/cpu-interface.js";
 import { type Gic, gicOf } from "./gic/gic.js";
 import { readGicRegister, writeGicRegister } from "./gic/guest-registers.js";
 import { interruptEnded } from "./gic/irqfd.js";
-import { followTimers, ownTimerLines, setOwnedLine, setTimerLines } from "./gic/lines.js";
+import { enableTimers, followTimers, setOwnedLine, setTimerLines } from "./gic/lines.js";
 import { readUntrapped, writeUntrapped } from "./gic/untrapped.js";
 import { mapGic } from "./gic/v3.js";
 import { shareRing } from "./kvm/buses.js";
@@ -151,7 +151,7 @@ export class Runner {
       vm.put("dead", 1);
       return refused;
     }
-    if (!ownTimerLines(vcpu)) return "EINVAL";
+    if (!enableTimers(vcpu)) return "EINVAL";
     const mayRun = vm.locked(() => {
       if (vm.get("ran") === 0) settleGicFields(vm);
       publishIdRegisters(vcpu);

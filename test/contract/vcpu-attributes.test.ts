@@ -5,9 +5,9 @@ import { pc, sysReg, x } from "../../lib/arm64/registers.js";
 import type { Device } from "../../lib/device.js";
 import { KVM_ARM_VCPU_GROUP as GROUP } from "../../lib/uapi/constants.js";
 import { pack, structs } from "../../lib/uapi/structs.js";
-import { hvc } from "../support/assemble.js";
+import { hvc, isb, load, mov64, movz, msr } from "../support/assemble.js";
 import { needs, needsDevice, onEveryBackend, onHost } from "../support/backends.js";
-import { initialiseGic, makeGicGuest } from "../support/gic.js";
+import { initialiseGic, makeGicGuest, REDISTRIBUTOR } from "../support/gic.js";
 import { finish, makeGuest, RAM, runToFinish } from "../support/guest.js";
 import { answer, assertRefused } from "../support/refusal.js";
 
@@ -235,6 +235,34 @@ onEveryBackend("vCPU attributes with a GIC", (host) => {
     const perVcpu = onHost(host, { "6.1": true, "6.12": false, "7.2": false });
     assert.deepEqual(said, ["EBUSY", perVcpu ? "OK" : "EBUSY"]);
     assert.equal(second?.getAttr(GROUP.TIMER, VTIMER, 32), perVcpu ? 20 : 27);
+  });
+
+  it("a first run that was refused without a GIC has enabled the timers: before 6.12 their interrupts are settled", function () {
+    needsDevice(this, host, "vgic-v3");
+    needs(this, host, "ARM_PMU_V3");
+    const { vm, cpu } = makeGuest(host, [], { features: ["pmu-v3"] });
+    // Its PMU was not initialised.
+    assertRefused("EINVAL", () => cpu.runSync());
+    host.keep(vm.createDevice("vgic-v3"));
+    const said = answer(() => cpu.setAttr(GROUP.TIMER, VTIMER, 20));
+    assert.equal(said, onHost(host, { "6.1": "EBUSY", "6.12": "OK", "7.2": "OK" }));
+  });
+
+  it("timers that were enabled without a GIC interrupt nobody, though one is made", async function () {
+    needsDevice(this, host, "vgic-v3");
+    needs(this, host, "ARM_PMU_V3");
+    const frame = REDISTRIBUTOR + 0x1_0200n;
+    const fire = [msr([3, 3, 14, 3, 2], 31), movz(2, 1), msr([3, 3, 14, 3, 1], 2), isb];
+    const code = [...fire, ...mov64(1, frame), load(4, 3, 1), ...finish];
+    const { vm, cpu } = makeGuest(host, code, { features: ["pmu-v3"] });
+    assertRefused("EINVAL", () => cpu.runSync());
+    const gic = host.keep(vm.createDevice("vgic-v3"));
+    initialiseGic(gic);
+    cpu.setAttr(GROUP.PMU_V3, PMU_IRQ, 23);
+    cpu.setAttr(GROUP.PMU_V3, PMU_INIT);
+    cpu.setReg(pc, RAM);
+    await runToFinish(cpu);
+    assert.equal(cpu.getReg(x(3)), 0n);
   });
 });
 

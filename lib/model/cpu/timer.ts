@@ -138,9 +138,18 @@ export function setTimerIntid(vm: VmState, attr: number, intid: number): void {
   else for (const vcpu of allVcpus(vm)) vcpu.put("timerIntids", intid, attr);
 }
 
-/** Whether the interrupts of the timers are settled. */
-export const timersAreOwned = (vcpu: VcpuState): boolean =>
-  vcpu.vm.profile.switches.timerIntidsVmWide ? vcpu.vm.get("timersOwned") === 1 : vcpu.get("timersOwned") === 1;
+/** The cell "timers" of a vCPU. */
+export const TimersAre = {
+  off: 0,
+  /** Enabled, and interrupts of the GIC are theirs. */
+  owners: 1,
+  /** Enabled while there was no GIC. */
+  lineless: 2,
+} as const;
+
+/** Whether the interrupts of the timers are settled: where they are the VM's matter, some vCPU's must own theirs. */
+export const timersAreSettled = (vcpu: VcpuState): boolean =>
+  vcpu.vm.profile.switches.timerIntidsVmWide ? vcpu.vm.get("timersOwned") === 1 : vcpu.get("timers") !== TimersAre.off;
 
 /** The lines that the timers drive: bits of device_irq_level. */
 export function timerLevels(vcpu: VcpuState): bigint {

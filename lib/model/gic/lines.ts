@@ -3,7 +3,7 @@
 import { decode } from "../../arm64/fields.js";
 import { Refused } from "../../errors.js";
 import { KVM_ARM_IRQ_TYPE, KVM_DEV_TYPE } from "../../uapi/constants.js";
-import { timerIntid } from "../cpu/timer.js";
+import { TimersAre, timerIntid } from "../cpu/timer.js";
 import { allVcpus, type VcpuState, vcpuById } from "../vcpu-state.js";
 import type { VmState } from "../vm-state.js";
 import { type Gic, gicOf, type Ref } from "./gic.js";
@@ -97,13 +97,20 @@ export function setOwnedLine(vcpu: VcpuState, intid: number, level: boolean): vo
 /** Attributes of the timers whose lines are bits 0 and 1 of kvm_run.s.regs.device_irq_level. */
 const TIMERS = [0, 1] as const;
 
-/** The first run of a vCPU: its timers own their lines. False: two have the same. */
-export function ownTimerLines(vcpu: VcpuState): boolean {
-  if (gicOf(vcpu.vm) === null || vcpu.get("timersOwned") === 1) return true;
+/**
+ * The first run of a vCPU enables its timers: where there is a GIC by then they own their lines. False: two have the same.
+ * A GIC that is made when they are enabled already, since that run was refused later, never hears of them.
+ */
+export function enableTimers(vcpu: VcpuState): boolean {
+  if (vcpu.get("timers") !== TimersAre.off) return true;
+  if (gicOf(vcpu.vm) === null) {
+    vcpu.put("timers", TimersAre.lineless);
+    return true;
+  }
   if (!TIMERS.every((timer) => ownLine(vcpu, timerIntid(vcpu, timer), isPhysical(vcpu, timer) ? Irq.physical : 0))) {
     return false;
   }
-  vcpu.put("timersOwned", 1);
+  vcpu.put("timers", TimersAre.owners);
   vcpu.vm.put("timersOwned", 1);
   return true;
 }
@@ -113,6 +120,7 @@ export function ownTimerLines(vcpu: VcpuState): boolean {
  * told of the interrupt.
  */
 export function followTimers(vcpu: VcpuState, levels: bigint): void {
+  if (vcpu.get("timers") !== TimersAre.owners) return;
   const gic = gicOf(vcpu.vm)!;
   const toldOf = (ref: Ref) =>
     gic.has(ref, Irq.physical) && gic.read(ref, Field.owner) !== 0 && vcpu.vm.gicLocked(() => gic.deliverable(ref));
@@ -130,7 +138,7 @@ const isPhysical = (vcpu: VcpuState, timer: number) =>
 /** A reset of the vCPU takes what its timers raised away. */
 export function resetTimerInterrupts(vcpu: VcpuState): void {
   const gic = gicOf(vcpu.vm);
-  if (gic === null || vcpu.get("timersOwned") === 0) return;
+  if (gic === null || vcpu.get("timers") !== TimersAre.owners) return;
   setTimerLines(vcpu, 0n);
   vcpu.vm.gicLocked(() => {
     for (const ref of TIMERS.map((timer) => gic.find(vcpu, timerIntid(vcpu, timer)))) {
@@ -143,5 +151,6 @@ export function resetTimerInterrupts(vcpu: VcpuState): void {
 
 /** The lines of the timers follow bits of device_irq_level. */
 export function setTimerLines(vcpu: VcpuState, levels: bigint): void {
+  if (vcpu.get("timers") !== TimersAre.owners) return;
   for (const timer of TIMERS) setOwnedLine(vcpu, timerIntid(vcpu, timer), ((levels >> BigInt(timer)) & 1n) === 1n);
 }

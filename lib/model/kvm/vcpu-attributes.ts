@@ -4,7 +4,7 @@ import { Refused } from "../../errors.js";
 import { KVM_ARM_VCPU_GROUP } from "../../uapi/constants.js";
 import type { ErrnoName } from "../../uapi/errno.js";
 import { placeStolenTime, stolenTimeRecord } from "../cpu/stolen-time.js";
-import { setTimerIntid, timerIntid, timersAreOwned } from "../cpu/timer.js";
+import { setTimerIntid, timerIntid, timersAreSettled } from "../cpu/timer.js";
 import type { VcpuState } from "../vcpu-state.js";
 import { irqchipOf } from "./irqchip.js";
 import { pmuAttributes } from "./pmu-attributes.js";
@@ -40,7 +40,7 @@ const timers: AttributeGroup = {
     if (bytes === null) return "EFAULT";
     const intid = bytes.getInt32(0, true);
     if (intid < FIRST_PPI || intid >= PPIS_END) return "EINVAL";
-    if (timersAreOwned(vcpu)) return "EBUSY";
+    if (timersAreSettled(vcpu)) return "EBUSY";
     const refused = this.has(vcpu, attr);
     if (refused === null) setTimerIntid(vcpu.vm, Number(attr), intid);
     return refused;
