@@ -23,7 +23,10 @@ export type StructBytes = Uint8Array;
 /** Something that `structuredClone` can carry to another thread of this process. */
 export type Handle = { readonly backend: string } & Record<string, unknown>;
 
-/** Host memory that can back memory slots. The bytes live until this is closed, no slot uses it and no view is left. */
+/**
+ * Host memory that can back memory slots. The bytes live until this is closed, no slot uses it and no view is left; the model,
+ * which cannot see views, keeps them while it has other memory to give.
+ */
 export interface Mapping {
   /** ArrayBuffer over the mmap (kvm), or the model's shared memory. */
   readonly buffer: ArrayBuffer | SharedArrayBuffer;

@@ -77,11 +77,18 @@ function mapGuestMemfd(
   return vm.locked(() => {
     const allocation = guestMemfdAllocation(vm, memfd, "mmap");
     vm.retain(allocation);
+    vm.show(allocation);
     return new ModelMapping(vm, allocation, bytes, 0, 1, offset);
   });
 }
 
-const allocate = (vm: VmState, bytes: number) => vm.locked(() => vm.allocate(bytes, "mmap"));
+function allocate(vm: VmState, bytes: number): number {
+  return vm.locked(() => {
+    const allocation = vm.allocate(bytes, "mmap");
+    vm.show(allocation);
+    return allocation;
+  });
+}
 
 function mapFile(vm: VmState, bytes: number, request: Extract<MappingRequest, { kind: "file" }>): ModelMapping {
   const { path, offset, writable } = request;

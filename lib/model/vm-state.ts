@@ -7,6 +7,9 @@ import type { Profile } from "./profile.js";
 
 const WASM_PAGE = 65536;
 
+/** Of an allocation in use, where a free one has the next. */
+const SHOWN = -1;
+
 /** Address space for the largest size that the memory may grow to; pages come with their first use. */
 function reserve(bytes: number): WebAssembly.Memory {
   const initial = Math.ceil(VM_BYTES / WASM_PAGE);
@@ -99,12 +102,15 @@ export class VmState {
    */
   allocate(bytes: number, call: string): number {
     const pages = Math.ceil(bytes / PAGE_BYTES);
-    const entry = this.takeEntry(call);
-    const first = this.takeExtent(pages) ?? this.takeTop(pages, call);
+    const entry = this.takeEntry();
+    const first = entry === null ? null : (this.takeExtent(pages) ?? this.takeTop(pages) ?? this.takeAgain(pages));
+    if (entry !== null && first === null) this.giveEntry(entry);
+    if (entry === null || first === null) throw new Refused("ENOMEM", call);
     const at = (vmCells.allocations + 2 * entry) * 2;
     this.words[at] = first;
     this.words[at + 1] = pages;
     this.words[at + 2] = 1;
+    this.words[at + 3] = 0;
     return entry;
   }
 
@@ -114,6 +120,14 @@ export class VmState {
   }
   allocationBytes(entry: number): number {
     return this.words[(vmCells.allocations + 2 * entry) * 2 + 1]! * PAGE_BYTES;
+  }
+
+  /**
+   * JavaScript gets views of an allocation, which nobody counts: when it is free its pages are used again only where there
+   * are no others. Inside `locked`.
+   */
+  show(entry: number): void {
+    this.words[(vmCells.allocations + 2 * entry) * 2 + 3] = SHOWN;
   }
 
   /** One more user of an allocation. Inside `locked`. */
@@ -126,10 +140,38 @@ export class VmState {
     const at = (vmCells.allocations + 2 * entry) * 2;
     this.words[at + 2]!--;
     if (this.words[at + 2]! > 0) return;
-    this.giveExtent(this.words[at]!, this.words[at + 1]!);
     this.releaseTags(entry);
-    this.words[at + 3] = this.get("allocationFree");
+    if (this.words[at + 3] === SHOWN) {
+      this.words[at + 3] = this.get("allocationsAside");
+      this.put("allocationsAside", entry + 1);
+    } else this.free(entry);
+  }
+
+  private free(entry: number): void {
+    const at = (vmCells.allocations + 2 * entry) * 2;
+    this.giveExtent(this.words[at]!, this.words[at + 1]!);
+    this.giveEntry(entry);
+  }
+
+  private giveEntry(entry: number): void {
+    this.words[(vmCells.allocations + 2 * entry) * 2 + 3] = this.get("allocationFree");
     this.put("allocationFree", entry + 1);
+  }
+
+  /** Frees what was kept for views that there may be. False: there was nothing. */
+  private freeAside(): boolean {
+    const head = this.get("allocationsAside");
+    this.put("allocationsAside", 0);
+    for (let next = head; next !== 0; ) {
+      const entry = next - 1;
+      next = this.words[(vmCells.allocations + 2 * entry) * 2 + 3]!;
+      this.free(entry);
+    }
+    return head !== 0;
+  }
+
+  private takeAgain(pages: number): number | null {
+    return this.freeAside() ? this.takeExtent(pages) : null;
   }
 
   private releaseTags(entry: number): void {
@@ -140,28 +182,29 @@ export class VmState {
     this.release(tags - 1);
   }
 
-  private takeEntry(call: string): number {
+  private takeEntry(): number | null {
+    if (this.get("allocationFree") === 0 && this.get("allocationCount") === ALLOCATIONS) this.freeAside();
     const head = this.get("allocationFree");
     if (head !== 0) {
       this.put("allocationFree", this.words[(vmCells.allocations + 2 * (head - 1)) * 2 + 3]!);
       return head - 1;
     }
     const next = this.get("allocationCount");
-    if (next === ALLOCATIONS) throw new Refused("ENOMEM", call);
+    if (next === ALLOCATIONS) return null;
     this.put("allocationCount", next + 1);
     return next;
   }
 
-  private takeTop(pages: number, call: string): number {
+  private takeTop(pages: number): number | null {
     const first = this.get("top");
     const end = (first + pages) * PAGE_BYTES;
-    if (end > this.profile.memoryBytes) throw new Refused("ENOMEM", call);
+    if (end > this.profile.memoryBytes) return null;
     const have = this.bufferTo(end).byteLength;
     if (have < end) {
       try {
         this.memory.grow(Math.ceil((end - have) / WASM_PAGE));
       } catch {
-        throw new Refused("ENOMEM", call);
+        return null;
       }
     }
     this.put("top", first + pages);

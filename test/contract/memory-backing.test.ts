@@ -92,6 +92,18 @@ onEveryBackend("memory as userspace holds it", (host) => {
     assert.equal(memory.bytes[PAGE - 1], 5);
   });
 
+  it("is nobody else's after the slot is removed, whatever is made of the VM then", () => {
+    const vm = host.keep(host.kvm.createVm());
+    const memory = vm.addMemory({ at: AT, bytes: 4 * PAGE });
+    memory.bytes.fill(5);
+    memory.remove();
+    const others = [0, 1, 2].map((n) => vm.addMemory({ at: BigInt(n * 16 * PAGE), bytes: 4 * PAGE, logDirty: true }));
+    vm.createVcpu(0);
+    assert.ok(memory.bytes.every((byte) => byte === 5));
+    memory.bytes.fill(6);
+    assert.ok(others.every(({ bytes }) => bytes.every((byte) => byte === 0)));
+  });
+
   it("begins as zeros", () => {
     const memory = host.keep(host.kvm.createVm()).addMemory({ at: AT, bytes: 16 * PAGE });
     assert.ok(memory.bytes.every((byte) => byte === 0));
