@@ -31,7 +31,6 @@ const astray = new Set(["cpu.setOneReg", "cpu.alterReg", "cpu.armVcpuInit"]);
 export class Picture {
   readonly #vms = new Map<string, VmPicture>();
   readonly #cpus = new Map<string, CpuPicture>();
-  readonly #closedMaps = new Set<string>();
 
   /** How an op is to be carried out. */
   plan(op: Op): RunPlan {
@@ -47,7 +46,6 @@ export class Picture {
   #ram(vm: VmPicture): RunPlan["ram"] {
     for (const slot of vm.slots.values()) {
       if (slot.at > RAM || slot.at + slot.bytes < RAM + BigInt(NEEDED_BYTES)) continue;
-      if (this.#closedMaps.has(slot.map)) return null;
       return { map: slot.map, offset: slot.offset + Number(RAM - slot.at) };
     }
     return null;
@@ -76,11 +74,6 @@ export class Picture {
         if (makes && vm) this.#cpus.set(makes, { vm, armed: false });
         return;
       }
-      case "map.close":
-        // Where it was there is other memory now, without code.
-        this.#closedMaps.add(op.on);
-        for (const cpu of this.#cpus.values()) cpu.armed = false;
-        return;
       case "vm.setUserMemoryRegion":
       case "vm.setUserMemoryRegion2":
         this.#setSlot(op);

@@ -1,6 +1,7 @@
 // Ops on registers, one at a time.
 
 import { sysRegId, sysRegs } from "../../../lib/arm64/sysregs.js";
+import { pack, structs } from "../../../lib/uapi/structs.js";
 import type { CpuPlan, Maker } from "./maker.js";
 
 const tableIds = sysRegs.map((row) => sysRegId(row) as bigint);
@@ -60,6 +61,40 @@ const timerValues: ReadonlyMap<bigint, readonly bigint[]> = new Map([
 ]);
 
 const u64 = (value: bigint) => new Uint8Array(BigUint64Array.of(value).buffer);
+
+const space = (id: bigint): bigint => (id >> 16n) & 0xfffn;
+const CORE = 0x10n;
+const AARCH32 = 1 << 1;
+const SVE_FEATURE = 1 << 4;
+/** Not POWER_OFF, AArch32, EL2: those have the same lists, or lists of their own. */
+const plain = ~(1 | AARCH32 | (3 << 7));
+
+/** How many registers one stage goes through. */
+const STAGE = 12;
+
+/** Goes through the host's list, a stage a time: each is read, written back, and written. In a VM of its own, with what it needs. */
+export function registerStage(m: Maker, stage: number): void {
+  const { random, facts } = m;
+  const first = (STAGE * stage) % facts.registers.length;
+  const ids = facts.registers.slice(first, first + STAGE);
+  // With SVE the vectors are its own.
+  const vectors = ids.some((id) => space(id) === CORE && bytesOf(id) === 16);
+  const features = facts.features & plain & (vectors ? ~SVE_FEATURE : ~0);
+  const vm = m.make("spare", "kvm.createVm", "kvm", 0n);
+  const cpu = m.make("cpu", "vm.createVcpu", vm, 0);
+  m.emit("cpu.armVcpuInit", cpu, pack(structs.kvm_vcpu_init, { target: 5, features: [features] }));
+  if ((features & SVE_FEATURE) !== 0) m.emit("cpu.armVcpuFinalize", cpu, 4);
+  for (const id of ids) {
+    const times = timerValues.get(id);
+    m.emit("cpu.getOneReg", cpu, id);
+    if (times !== undefined) m.emit("cpu.setOneReg", cpu, id, u64(random.pick(times)));
+    else {
+      m.emit("cpu.alterReg", cpu, id, 0, 1, 0);
+      m.emit("cpu.setOneReg", cpu, id, someValue(m, id));
+    }
+  }
+  m.emit("cpu.dump", cpu);
+}
 
 export function registerOp(m: Maker, cpu: CpuPlan) {
   const { random, facts } = m;

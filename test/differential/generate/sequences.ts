@@ -7,7 +7,7 @@ import { interruptOp } from "./interrupts.js";
 import { machineOp, makeVm, type Theme } from "./machine.js";
 import { type CpuPlan, type HostFacts, Maker, type VmPlan } from "./maker.js";
 import { memoryOp } from "./memory.js";
-import { registerOp } from "./registers.js";
+import { registerOp, registerStage } from "./registers.js";
 import { vcpuOp } from "./vcpus.js";
 
 type Area = "machine" | "memory" | "registers" | "vcpus" | "interrupts" | "guest";
@@ -26,6 +26,9 @@ const themes: Readonly<Record<Theme, { often: number; areas: Readonly<Record<Are
   mixed:      { often: 4, areas: { machine: 30, memory: 20, registers: 20, vcpus: 20, interrupts: 20, guest: 25 } },
 };
 
+/** Every so many sequences go through a part of the host's registers: in 50,000 calls all of them come, twice. */
+const STAGE_EVERY = 4;
+
 export function makeSequence(seed: number, number: number, facts: HostFacts): Sequence {
   const random = new Random(seed, number);
   const m = new Maker(random, facts);
@@ -38,6 +41,7 @@ export function makeSequence(seed: number, number: number, facts: HostFacts): Se
     if (m.vms.length < 3 && random.once(300)) makeVm(m, theme);
     step(m, m.vm, random.weighted(themes[theme].areas));
   }
+  if (number % STAGE_EVERY === 0) registerStage(m, number / STAGE_EVERY);
   for (const vm of m.vms) for (const cpu of vm.cpus) m.emit("cpu.dump", cpu.name);
   return m.ops;
 }
