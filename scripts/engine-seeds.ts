@@ -7,6 +7,7 @@ import { encode } from "../lib/model/a64/bits.js";
 import type { Insn } from "../lib/model/a64/insn.js";
 import { a64, decodeA64 } from "../lib/model/a64/table.js";
 import { shapeOfWord } from "../lib/model/engine/wasm/library.js";
+import { isOutlined } from "../lib/model/engine/wasm/outlined.js";
 import { DC_ZVA } from "../lib/model/engine/wasm/recorder.js";
 import { systemRegisterEncodings } from "../lib/model/engine/wasm/system-registers.js";
 
@@ -57,7 +58,7 @@ const random = randomNumbers();
 const found = new Map<string, number>();
 const look = (word: number) => {
   const shape = shapeOfWord(word);
-  if (shape !== null && !found.has(shape.key)) found.set(shape.key, word);
+  if (shape !== null && !isOutlined(shape) && !found.has(shape.key)) found.set(shape.key, word);
 };
 for (const row of a64) {
   for (const word of wordsOf(row, random)) if (decodeA64(word) === row) look(word);

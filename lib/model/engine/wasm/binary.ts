@@ -2,14 +2,22 @@
 
 export const I32 = 0x7f;
 export const I64 = 0x7e;
+export const F32 = 0x7d;
+export const F64 = 0x7c;
 export const V128 = 0x7b;
-export type ValueType = typeof I32 | typeof I64 | typeof V128;
+export type ValueType = typeof I32 | typeof I64 | typeof F32 | typeof F64 | typeof V128;
 const EMPTY = 0x40;
 
 function unsigned(value: number, out: number[]): void {
   let rest = value >>> 0;
   for (; rest > 0x7f; rest >>>= 7) out.push((rest & 0x7f) | 0x80);
   out.push(rest);
+}
+
+function leb(value: number): number[] {
+  const out: number[] = [];
+  unsigned(value, out);
+  return out;
 }
 
 function signed(value: bigint, out: number[]): void {
@@ -93,6 +101,13 @@ export class Code {
     return this;
   }
 
+  /** A function of the module's table, by the index on the stack; `type`: see Module.signature. */
+  callIndirect(type: number): this {
+    this.bytes.push(0x11);
+    unsigned(type, this.bytes);
+    return this.op(0);
+  }
+
   block(): Label {
     this.bytes.push(0x02, EMPTY);
     return ++this.depth;
@@ -155,9 +170,12 @@ export class Module {
   private readonly imports: { readonly name: string; readonly type: number }[] = [];
   private readonly functions: { readonly type: number; code: Code | null; readonly name: string | null }[] = [];
 
+  private table: { readonly name: string; readonly entries: number } | null = null;
+
   constructor(private readonly maximumPages: number) {}
 
-  private type(parameters: readonly ValueType[], results: readonly ValueType[]): number {
+  /** Index of a type. */
+  signature(parameters: readonly ValueType[], results: readonly ValueType[]): number {
     const same = this.types.findIndex(
       (type) => type.parameters.join() === parameters.join() && type.results.join() === results.join(),
     );
@@ -166,12 +184,17 @@ export class Module {
 
   /** All imports come before the first function. */
   import(name: string, parameters: readonly ValueType[], results: readonly ValueType[]): number {
-    return this.imports.push({ name, type: this.type(parameters, results) }) - 1;
+    return this.imports.push({ name, type: this.signature(parameters, results) }) - 1;
+  }
+
+  /** An exported table of functions, empty at first. */
+  exportTable(name: string, entries: number): void {
+    this.table = { name, entries };
   }
 
   /** A function whose code is still to be written; gives its index. */
   function(parameters: readonly ValueType[], results: readonly ValueType[], name: string | null, code: Code): number {
-    return this.imports.length + this.functions.push({ type: this.type(parameters, results), code, name }) - 1;
+    return this.imports.length + this.functions.push({ type: this.signature(parameters, results), code, name }) - 1;
   }
 
   bytes(): Uint8Array {
@@ -181,8 +204,12 @@ export class Module {
     unsigned(this.maximumPages, memory);
     section(out, 2, [memory, ...this.imports.map(({ name, type }) => [...text("env"), ...text(name), 0, type])]);
     section(out, 3, this.functions.map(({ type }) => [type])); // biome-ignore format: one line
+    const { table } = this;
+    if (table !== null) section(out, 4, [[0x70, 0, ...leb(table.entries)]]);
     const exported = this.functions.flatMap(({ name }, n) => (name === null ? [] : [{ name, n }]));
-    section(out, 7, exported.map(({ name, n }) => [...text(name), 0, this.imports.length + n])); // biome-ignore format: one line
+    const exports = exported.map(({ name, n }) => [...text(name), 0, ...leb(this.imports.length + n)]);
+    if (table !== null) exports.push([...text(table.name), 1, 0]);
+    section(out, 7, exports);
     section(out, 10, this.functions.map(({ code }) => code!.body())); // biome-ignore format: one line
     return Uint8Array.from(out);
   }

@@ -7,7 +7,7 @@ import type { Feature } from "../../a64/features.js";
 import { decodeA64 } from "../../a64/table.js";
 import type { CodeWatch, GuestMemory } from "../memory.js";
 import type { Environment } from "../stop.js";
-import { type Library, shapeOfRow } from "./library.js";
+import { shapeOfRow } from "./library.js";
 import {
   Block,
   EPOCH,
@@ -21,6 +21,7 @@ import {
   WIDE,
   WORDS,
 } from "./record.js";
+import type { Shape } from "./trace.js";
 
 /** As many bytes of records are taken from the memory at a time. When all chunks are used up, all records are forgotten. */
 const CHUNK_BYTES = 1 << 20;
@@ -34,6 +35,11 @@ const NO_EPOCH = 0;
 
 /** Offset of zeroed bytes of the memory for the engine; null: there are no more. */
 export type Allocate = (bytes: number) => number | null;
+
+/** The number of a shape's handler; undefined: it has none. */
+export interface Handlers {
+  of(shape: Shape): number | undefined;
+}
 
 export class CodeCache implements CodeWatch {
   private readonly pages = new Map<number, number>();
@@ -50,7 +56,7 @@ export class CodeCache implements CodeWatch {
   constructor(
     private readonly memory: GuestMemory,
     private readonly block: Int32Array,
-    private readonly library: Library,
+    private readonly handlers: Handlers,
     private readonly allocate: Allocate,
     private readonly environment: Environment,
   ) {}
@@ -186,7 +192,7 @@ export class CodeCache implements CodeWatch {
     view.setUint16(0, Handler.step, true);
     const row = decodeA64(word >>> 0);
     const shape = row !== undefined && this.promises(row.needs) ? shapeOfRow(row, extract(row.encoding, word)) : null;
-    const handler = shape === null ? undefined : this.library.handlers.get(shape.key);
+    const handler = shape === null ? undefined : this.handlers.of(shape);
     if (shape !== null && handler !== undefined) {
       view.setUint16(0, handler, true);
       for (const [n, value] of shape.narrow.entries()) view.setUint16(2 + 2 * n, value, true);

@@ -3,13 +3,14 @@
 import type { BranchKind } from "../../a64/machine.js";
 import { cells } from "../../cpu/state.js";
 import { atomicEffect } from "./atomic-handlers.js";
-import { I32, I64, type Local, type ValueType } from "./binary.js";
+import { F32, F64, I32, I64, type Local, V128, type ValueType } from "./binary.js";
 import { flagsKind } from "./flags.js";
 import type { Context } from "./function.js";
 import { locate, type Table } from "./memory-access.js";
 import { Block, RECORD } from "./record.js";
 import { systemEffect } from "./system-handlers.js";
 import type { Effect, Node, Shape } from "./trace.js";
+import { vectorEffect, vectorValue } from "./vector-handlers.js";
 
 type Bits = 32 | 64;
 
@@ -35,14 +36,19 @@ const atomicLoads = { 1: 0x14, 2: 0x15, 4: 0x16, 8: 0x11 } as const;
 const atomicStores = { 1: 0x1b, 2: 0x1c, 4: 0x1d, 8: 0x18 } as const;
 type AccessBytes = keyof typeof loads;
 
+/** Effects that write registers, and nodes that read them. */
+const writes: ReadonlySet<string> = new Set(["write", "writeV", "writeLane"]);
+const reads: ReadonlySet<string> = new Set(["read", "readV", "readLow", "readLane"]);
+
 const SP = cells.stackPointer * 8;
 
 /** Effects after which the next instruction may be another than the following. */
 export const endings: ReadonlySet<string> = new Set(["branch", "branchOn", "branchIf", "branchTo"]);
+const NONE_USED: Readonly<Record<ValueType, number>> = { [I32]: 0, [I64]: 0, [F32]: 0, [F64]: 0, [V128]: 0 };
 
 export class HandlerEmitter {
-  private readonly temporaries: Record<ValueType, Local[]> = { [I32]: [], [I64]: [], [0x7b]: [] };
-  private readonly used: Record<ValueType, number> = { [I32]: 0, [I64]: 0, [0x7b]: 0 };
+  private readonly temporaries: Record<ValueType, Local[]> = { [I32]: [], [I64]: [], [F32]: [], [F64]: [], [V128]: [] };
+  private used: Record<ValueType, number> = NONE_USED;
 
   constructor(readonly context: Context) {}
 
@@ -81,11 +87,11 @@ export class HandlerEmitter {
 
   /** The code of an instruction's effects, but for the branch that it may end in: that is given back. */
   effects(effects: readonly Effect[]): Effect | null {
-    this.used[I32] = this.used[I64] = this.used[0x7b] = 0;
+    this.used = { ...NONE_USED };
     let written = false;
     for (let n = 0; n < effects.length; n++) {
       const effect = effects[n]!;
-      if (effect.op === "write" && !written) {
+      if (writes.has(effect.op) && !written) {
         written = true;
         for (const later of effects.slice(n + 1)) for (const arg of later.args) this.readRegisters(arg);
       }
@@ -105,7 +111,7 @@ export class HandlerEmitter {
   /** Reads now what a write might change. */
   private readRegisters(node: Node): void {
     if (node.local >= 0) return;
-    if (node.op === "read") {
+    if (reads.has(node.op)) {
       this.compute(node);
       node.local = this.temporary(node.type);
       this.context.code.set(node.local);
@@ -177,7 +183,7 @@ export class HandlerEmitter {
         flags.set(() => this.value(args[0]!));
         return;
       default:
-        if (systemEffect(this, effect) || atomicEffect(this, effect)) return;
+        if (vectorEffect(this, effect) || systemEffect(this, effect) || atomicEffect(this, effect)) return;
         throw new Error(`no code for the effect ${op}`);
     }
   }
@@ -440,7 +446,7 @@ export class HandlerEmitter {
         code.call(helpers[op]);
         return;
       default:
-        throw new Error(`no code for ${op}`);
+        if (!vectorValue(this, node)) throw new Error(`no code for ${op}`);
     }
   }
 

@@ -11,8 +11,10 @@ import type { Bus, Environment, Stop } from "../stop.js";
 import { CodeCache } from "./code-cache.js";
 import { library } from "./library.js";
 import { type Exports, type Imports, LONGEST_RUN } from "./module.js";
+import { OutlinedHandlers } from "./outlined.js";
 import { POINTER_TABLE_BYTES, PointerTable, pointerKind } from "./pointer-table.js";
 import { Block } from "./record.js";
+import type { Shape } from "./trace.js";
 
 /** Where generated code cannot go, the evaluator goes so far before anybody looks again. */
 const STRIDE = 1000;
@@ -237,7 +239,9 @@ export class Interpreter {
       pointers.remember(pointerKind(use, key), pointer, modifier, result);
     };
     const made = library();
-    const code = new CodeCache(memory, this.block, made, (bytes) => this.room.chunk(bytes), this.environment);
+    const outlined = new OutlinedHandlers(state.memory, made.firstOutlined);
+    const handlers = { of: (shape: Shape) => made.handlers.get(shape.key) ?? outlined.of(shape) };
+    const code = new CodeCache(memory, this.block, handlers, (bytes) => this.room.chunk(bytes), this.environment);
     memory.code = code;
     evaluator.instructionsChanged = (offset) => {
       if (offset === undefined) this.newEpoch();
@@ -249,7 +253,8 @@ export class Interpreter {
       records: (entry) => this.records(entry >>> 0),
     };
     const instance = new WebAssembly.Instance(made.module, { env: { memory: state.memory, ...imports } });
-    const { run } = instance.exports as unknown as Exports;
+    const { run, outlined: table } = instance.exports as unknown as Exports;
+    outlined.table = table;
     const block = at;
     this.enter = () => run(state.base, block);
     this.code = code;

@@ -5,6 +5,7 @@ import type { Insn } from "../../a64/insn.js";
 import type { Machine } from "../../a64/machine.js";
 import { decodeA64 } from "../../a64/table.js";
 import { interpreterModule } from "./module.js";
+import { isOutlined } from "./outlined.js";
 import { Handler } from "./record.js";
 import { Recorder } from "./recorder.js";
 import { seeds } from "./seeds.js";
@@ -34,6 +35,8 @@ export interface Library {
   readonly module: WebAssembly.Module;
   /** Handlers by the keys of their shapes. */
   readonly handlers: ReadonlyMap<string, number>;
+  /** The first number of those that are functions of their own. */
+  readonly firstOutlined: number;
 }
 
 let made: Library | undefined;
@@ -48,9 +51,10 @@ export function makeLibrary(words: Iterable<number>): Library {
   const shapes: Shape[] = [];
   for (const word of words) {
     const shape = shapeOfWord(word);
-    if (shape === null || handlers.has(shape.key)) continue;
+    if (shape === null || handlers.has(shape.key) || isOutlined(shape)) continue;
     handlers.set(shape.key, Handler.first + shapes.length);
     shapes.push(shape);
   }
-  return { module: new WebAssembly.Module(interpreterModule(shapes)), handlers };
+  const firstOutlined = Handler.first + shapes.length;
+  return { module: new WebAssembly.Module(interpreterModule(shapes)), handlers, firstOutlined };
 }

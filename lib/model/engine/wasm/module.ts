@@ -10,6 +10,7 @@ import { carryFlagsHelper, KindInLocal, NZCV, nzcvHelper } from "./flags.js";
 import type { Context, Locals } from "./function.js";
 import { HandlerEmitter } from "./handlers.js";
 import { entryOf, placeHelper } from "./memory-access.js";
+import { MOST_OUTLINED, MOST_PAGES, OUTLINED_PARAMETERS, OUTLINED_RESULTS } from "./outlined.js";
 import { pointerHelper } from "./pointer-table.js";
 import { Block, EPOCH, Handler, RECORD, RECORD_PAGE, RECORDS, RECORDS_END } from "./record.js";
 import { RecordOperands } from "./record-operands.js";
@@ -28,6 +29,8 @@ export interface Imports {
 export interface Exports {
   /** `base`: the vCPU's state; `block`: see record.ts. */
   run(base: number, block: number): void;
+  /** Of handlers that are functions of modules of their own: see outlined.ts. */
+  outlined: WebAssembly.Table;
 }
 
 /** No straight run of instructions is longer: that many may be over before anybody counts. */
@@ -36,7 +39,6 @@ export const LONGEST_RUN = RECORDS;
 const PC = cells.pc * 8;
 const MODE = cells.flags * 8;
 const SP = cells.stackPointer * 8;
-const MOST_PAGES = 65536;
 const PLACE = RECORDS_END - 1;
 
 /** The module for these shapes: shape n has handler `Handler.first + n`. */
@@ -55,6 +57,8 @@ export function interpreterModule(shapes: readonly Shape[]): Uint8Array {
     rbit: module.function([I64], [I64], null, rbitHelper()),
     rev: module.function([I64, I32], [I64], null, revHelper()),
   };
+  const outlined = module.signature(OUTLINED_PARAMETERS, OUTLINED_RESULTS);
+  module.exportTable("outlined", MOST_OUTLINED);
   helpers.smulh = module.function([I64, I64], [I64], null, smulhHelper(helpers.umulh));
 
   const code = new Code(2);
@@ -139,7 +143,7 @@ export function interpreterModule(shapes: readonly Shape[]): Uint8Array {
   const context: Context = { code, operands, flags, locals, labels, helpers };
 
   const places: number[] = [];
-  for (let n = Handler.first + shapes.length; n > 0; n--) places.unshift(code.block());
+  for (let n = Handler.first + shapes.length + 1; n > 0; n--) places.unshift(code.block());
   code.get(record).memory(0x2f, 1).branchTable(places);
   code.end();
   // decode
@@ -156,6 +160,17 @@ export function interpreterModule(shapes: readonly Shape[]): Uint8Array {
     code.end();
     emitter.emit(shape);
   }
+  code.end();
+  // outlined: all numbers beyond
+  code.get(base).get(block).get(record);
+  code
+    .get(record)
+    .memory(0x2f, 1)
+    .i32(Handler.first + shapes.length)
+    .op(0x6b)
+    .callIndirect(outlined)
+    .branchIf(stepHere);
+  code.get(record).i32(RECORD).op(0x6a).set(record).branch(next);
   code.end(); // jump: a branch whose target's record is known if it lies in this page
 
   code.i32(0).set(landed);

@@ -124,6 +124,8 @@ export class Recorder implements MachineOn<Node, Node, Node, Node, Node> {
     return node;
   }
   store(bytes: AccessBytes, address: Node, value: Node, access: number): void {
+    // Of two, the second could fail after the first was made.
+    if (this.trace.effects.some(({ op }) => op === "store")) refuse();
     this.trace.effect("store", [address, value], `${bytes}${way(access)}`);
   }
   storePair(bytes: 4 | 8, address: Node, first: Node, second: Node, access: number): void {

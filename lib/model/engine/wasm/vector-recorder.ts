@@ -1,14 +1,125 @@
 // What meanings do with the SIMD&FP registers, written down; see recorder.ts.
 
-import type { VectorOperations } from "../../a64/vector.js";
+import type { LaneBits, VectorOperations } from "../../a64/vector.js";
+import { cells } from "../../cpu/state.js";
+import { I32, I64, V128 } from "./binary.js";
 import type { Recorder } from "./recorder.js";
-import { type Node, unsupported } from "./trace.js";
+import { type Effect, type Node, refuse, unsupported } from "./trace.js";
 
 type Vectors = VectorOperations<Node, Node, Node, Node>;
 
+const VECTOR_BYTES = 16;
+
+/** A node of 128 bits. */
+export type MakeVector = (op: string, args: readonly Node[], extra?: string | number) => Node;
+
 /** The operations that have code; all others are refused. */
-function operations(_machine: Recorder): Partial<Vectors> {
-  return {};
+function operations(machine: Recorder): Partial<Vectors> {
+  const make: MakeVector = (op, args, extra = "") => machine.trace.node(op, V128, args, extra);
+  /** The cell of a part of a register. */
+  const cell = (n: number, byte = 0): Node =>
+    machine.trace.node("cell", I32, [], "", BigInt(cells.v * 8 + n * VECTOR_BYTES + byte));
+  /** Of "readV": which byte of the state. */
+  const placeOf = (v: Node): bigint => v.args[0]!.value;
+
+  /** Joins an access to the one before it, if it goes on where that ended: both are made, or none. */
+  const joined = (op: "loadV" | "storeV", extra: string, address: Node, bytes: number): Effect | null => {
+    const last = machine.trace.effects.at(-1);
+    if (last?.op !== op || last.extra !== extra) return null;
+    const count = op === "loadV" ? last.args.length : last.args.length - 1;
+    const first = op === "loadV" ? last.args[0]!.args[0]! : last.args[0]!;
+    const known = startOf(first);
+    const next = startOf(address);
+    const sameBase = next.base === known.base || (next.base === first && known.offset === null);
+    const start = next.base === first ? 0n : (known.offset ?? 0n);
+    return sameBase && (next.offset ?? 0n) - start === BigInt(count * bytes) ? last : null;
+  };
+  const replaceLast = (effect: Effect): void => {
+    machine.trace.effects[machine.trace.effects.length - 1] = effect;
+  };
+  const load = (bytes: number, element: number, address: Node): Node => {
+    const extra = `${bytes}/${element}`;
+    const before = joined("loadV", extra, address, bytes);
+    const from = before === null ? withoutZero(address) : before.args[0]!.args[0]!;
+    const node = make("loadedV", [from], `${bytes}@${before?.args.length ?? 0}`);
+    if (before === null) machine.trace.effect("loadV", [node], extra);
+    else replaceLast({ ...before, args: [...before.args, node] });
+    return node;
+  };
+  const store = (bytes: number, element: number, address: Node, value: Node): void => {
+    const extra = `${bytes}/${element}`;
+    const before = joined("storeV", extra, address, bytes);
+    if (before === null) machine.trace.effect("storeV", [withoutZero(address), value], extra);
+    else replaceLast({ ...before, args: [...before.args, value] });
+  };
+
+  return {
+    checkFp: () => machine.trace.effect("checkFp", []),
+    v: (n) => make("readV", [cell(n)]),
+    setV(n, value) {
+      const { trace } = machine;
+      if (value.op !== "withLane") return trace.effect("writeV", [value], "", cell(n));
+      const [old, lane] = value.args;
+      const [bits, index] = String(value.extra).split(".").map(Number);
+      if (old!.op !== "readV" || placeOf(old!) !== cell(n).value) return refuse();
+      trace.effect("writeLane", [lane!], bits!, cell(n, (index! * bits!) / 8));
+    },
+
+    vectorConstant(low, high) {
+      if (low === 0n && high === 0n) return make("zeroV", []);
+      if (high === 0n) return make("lowV", [machine.trace.constant(I64, low)]);
+      return low === high ? make("splat", [machine.trace.constant(I64, low)], 64) : refuse();
+    },
+    vector: (low, high) => (high.op === "const" && high.value === 0n ? make("lowV", [low]) : refuse()),
+    lane(bits, index, v) {
+      const { trace } = machine;
+      if (v.op !== "readV") return trace.node("lane", I64, [v], `${bits}.${index}`);
+      const at = trace.node("cell", I32, [], "", placeOf(v) + BigInt((index * bits) / 8));
+      return trace.node("readLane", I64, [at], bits);
+    },
+    withLane: (bits, index, v, value) => make("withLane", [v, value], `${bits}.${index}`),
+    splat: (bits, value) => make("splat", [value], bits),
+    low(bits, v) {
+      if (bits === 128) return v;
+      if (v.op === "readV") return make("readLow", [...v.args], bits);
+      return isShort(v, bits) ? v : make("low", [v], bits);
+    },
+
+    loadVector: (bytes, address) => load(bytes, bytes, address),
+    storeVector: (bytes, address, value) => store(bytes, bytes, address, value),
+    storeVectorPair(bytes, address, first, second) {
+      store(bytes, bytes, address, first);
+      const { effects } = machine.trace;
+      replaceLast({ ...effects.at(-1)!, args: [...effects.at(-1)!.args, second] });
+    },
+    loadStructures(count, bits, lanes, address) {
+      if (count > 1) return refuse();
+      return [load((lanes * bits) / 8, bits / 8, address)];
+    },
+    storeStructures(bits, lanes, address, vectors) {
+      if (vectors.length > 1) return refuse();
+      store((lanes * bits) / 8, bits / 8, address, vectors[0]!);
+    },
+  };
+}
+
+/** An address as a base and what is added to it, if that is known. */
+function startOf(address: Node): { base: Node; offset: bigint | null } {
+  const [base, offset] = address.args;
+  if (address.op !== "add" || offset!.op !== "const") return { base: address, offset: null };
+  return { base: base!, offset: offset!.value };
+}
+
+function withoutZero(address: Node): Node {
+  const { base, offset } = startOf(address);
+  return offset === 0n ? base : address;
+}
+
+/** Nothing is above the lower `bits` bits. */
+function isShort(v: Node, bits: LaneBits): boolean {
+  if (v.op === "zeroV") return true;
+  if (v.op === "loadedV") return Number.parseInt(String(v.extra), 10) * 8 <= bits;
+  return v.op === "lowV" && bits === 64;
 }
 
 export function vectorRecorder(machine: Recorder): Vectors {
