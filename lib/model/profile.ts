@@ -106,6 +106,8 @@ const table = {
   stepKeptInRun:               [ false,       false,       true        ],
   /** KVM_SET_GUEST_DEBUG without KVM_GUESTDBG_USE_HW: the guest's own breakpoints and watchpoints exit, too. */
   ownPointsTaken:              [ true,        true,        false       ],
+  /** The CPU has the guest's debug registers once the guest reads one, and never while userspace debugs or the OS Lock is on. */
+  debugRegistersOwned:         [ false,       false,       true        ],
   /** Reads of CCSIDR_EL1, CLIDR_EL1, CSSELR_EL1 and CTR_EL0, and writes of CSSELR_EL1, are trapped. */
   cacheIdsTrapped:             [ false,       true,        true        ],
   /** Reads of REVIDR_EL1, AIDR_EL1 and SMIDR_EL1 are trapped. */

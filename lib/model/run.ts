@@ -14,7 +14,7 @@ import { Pmu, pmuIsHidden, pmuLevel, pmuRegisters, startPmu } from "./cpu/pmu.js
 import { answerWorkaround, type CallOutcome, hypercall } from "./cpu/smccc.js";
 import { Attention, Pstate } from "./cpu/state.js";
 import { tellStolenTime } from "./cpu/stolen-time.js";
-import { counter, isTimerRegister, nextTimer, saveTimers, timerIs, timerLevels } from "./cpu/timer.js";
+import { counter, isTimerRegister, nextTimer, saveTimers, timerIs, timerKind, timerLevels } from "./cpu/timer.js";
 import { type Environment, Evaluator } from "./engine/evaluator.js";
 import type { Stop } from "./engine/stop.js";
 import { Interpreter } from "./engine/wasm/interpreter.js";
@@ -28,10 +28,11 @@ import { enableTimers, followTimers, setOwnedLine, setTimerLines } from "./gic/l
 import { readUntrapped, writeUntrapped } from "./gic/untrapped.js";
 import { mapGic } from "./gic/v3.js";
 import { shareRing } from "./kvm/buses.js";
+import { debugRegisterWritten, loadDebugRegisters, readDebugRegister } from "./kvm/debug-registers.js";
 import { selectedCcsidr } from "./kvm/demux-regs.js";
 import { ringIsFull } from "./kvm/dirty-ring.js";
 import { commitAbort } from "./kvm/inject.js";
-import { loadRegisters } from "./kvm/load.js";
+import { loadRegisters, selectionWritten } from "./kvm/load.js";
 import { pmuMayRun } from "./kvm/pmu-attributes.js";
 import { applyPendingReset } from "./kvm/reset.js";
 import { count, countWait, setBlocking } from "./kvm/stats.js";
@@ -69,6 +70,10 @@ const EL2 = 8;
 
 type Outcome = "resume" | "exit" | ErrnoName;
 
+interface Slice {
+  timerWritten: "no" | "untrapped" | "trapped";
+}
+
 /** What runs one vCPU on one thread. */
 export class Runner {
   readonly #vcpu: VcpuState;
@@ -80,8 +85,8 @@ export class Runner {
   /** null: the vCPU's lines are userspace's. */
   #gic: Gic | null = null;
   #budget = 20_000;
-  /** Whether the guest wrote to a timer register: the slice ends for that, which is no exit. */
-  readonly #slice = { timerWritten: false };
+  /** Whether the guest wrote to a timer register: the slice ends for that, which is an exit only where it is trapped. */
+  readonly #slice: Slice = { timerWritten: "no" };
   /** Userspace has had the memory since the guest last ran. */
   #fresh = true;
 
@@ -199,8 +204,8 @@ export class Runner {
       if (vcpu.exchange("pmuStart", 0) === 1) startPmu(vcpu);
       if (this.#gic === null) {
         if (this.#lineChanged()) return this.#interrupted("line");
-      } else if (!this.#slice.timerWritten) this.#settle(this.#gic);
-      this.#slice.timerWritten = false;
+      } else if (this.#slice.timerWritten === "no") this.#settle(this.#gic);
+      this.#slice.timerWritten = "no";
       if (state === KVM_MP_STATE.SUSPENDED) continue;
       if (this.#lacksState()) return "exit";
       const outcome = yield* this.#enter();
@@ -265,14 +270,18 @@ export class Runner {
     return false;
   }
 
+  /** A timer that fires is an interrupt of the host's; that one has fallen silent is seen at the next exit. */
   #lineChanged(): boolean {
-    return lineLevels(this.#vcpu) !== this.#vcpu.run.getBigUint64(run["s.regs.device_irq_level"], true);
+    const levels = lineLevels(this.#vcpu);
+    const told = this.#vcpu.run.getBigUint64(run["s.regs.device_irq_level"], true);
+    return this.#slice.timerWritten === "untrapped" ? (levels & ~told) !== 0n : levels !== told;
   }
 
   /** Guest time until something happens that is not the guest's own business. */
   *#enter(): Generator<Pause, Outcome, void> {
     const vcpu = this.#vcpu;
     this.#armDebug();
+    loadDebugRegisters(vcpu);
     beginStep(vcpu, "guest");
     commitAbort(vcpu);
     const began = performance.now();
@@ -281,7 +290,7 @@ export class Runner {
     const stop = this.#shootdown.inGuest(() => this.#run(budget, this.#pmu.untilInterrupt));
     this.#adapt(this.#engine.executed - executed, performance.now() - began);
     this.#pmu.count();
-    if (stop.kind !== "kicked") this.#slice.timerWritten = false;
+    if (stop.kind !== "kicked") this.#slice.timerWritten = "no";
     // HVC is over when it arrives here: so is its step. SMC and WFI are not.
     const ec = stop.kind === "el2" ? stop.esr >>> 26 : null;
     if (ec === Ec.hvc64) vcpu.cpu.mode &= ~Pstate.SS;
@@ -450,13 +459,7 @@ function engineOf(vcpu: VcpuState, bus: SlotBus, environment: Environment): Eval
   return new Interpreter(vcpu.cpu, bus, environment, { block, chunk }, engine === "auto" ? WARM_UP : 0);
 }
 
-function environmentOf(
-  vcpu: VcpuState,
-  eventFds: EventFds,
-  pmu: Pmu,
-  shootdown: Shootdown,
-  slice: { timerWritten: boolean },
-): Environment {
+function environmentOf(vcpu: VcpuState, eventFds: EventFds, pmu: Pmu, shootdown: Shootdown, slice: Slice): Environment {
   const { vm } = vcpu;
   return {
     kernel: vcpu.vm.profile.kernel,
@@ -472,6 +475,8 @@ function environmentOf(
     readRegister(name, rt) {
       if (pmuRegisters.has(name)) return pmu.read(name as SysRegName);
       if (name === "CCSIDR_EL1") return selectedCcsidr(vcpu, rt);
+      const debug = readDebugRegister(vcpu, name);
+      if (debug !== undefined) return debug;
       return vm.get("irqchip") === 0 ? readUntrapped(vcpu, name) : readGicRegister(vcpu, name);
     },
     writeRegister(name, value) {
@@ -485,10 +490,12 @@ function environmentOf(
     maintainedBySetWay: () => followCaches(vcpu),
     registerWritten(name) {
       controlWritten(vcpu, name);
+      debugRegisterWritten(vcpu, name);
+      selectionWritten(vcpu, name);
       if (!isTimerRegister(name)) return;
       if (vm.get("irqchip") !== 0) followTimers(vcpu, timerLevels(vcpu));
       // The slice ends when the timer fires next, or at once: without a GIC, a line that changed is userspace's.
-      slice.timerWritten = true;
+      slice.timerWritten = timerIs(vm, timerKind(name)) === "direct" ? "untrapped" : "trapped";
       vcpu.cpu.kick();
     },
     invalidateOthers: () => shootdown.request(),

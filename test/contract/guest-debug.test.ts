@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { elrEl1, pc, pstate, spsr, sysReg, x } from "../../lib/arm64/registers.js";
+import { sysRegByName } from "../../lib/arm64/sysregs.js";
 import { pack, structs } from "../../lib/uapi/structs.js";
 import {
   addImmediate,
@@ -11,6 +12,8 @@ import {
   eret,
   hvc,
   load,
+  mov64,
+  msr,
   nop,
   smc,
   spin,
@@ -34,6 +37,7 @@ import { setVectors, vectorAt } from "../support/vectors.js";
 const [EC_BREAKPOINT, EC_STEP, EC_WATCHPOINT, EC_BRK] = [0x30n, 0x32n, 0x34n, 0x3cn]; // as taken from a lower exception level
 const [STEPPED, NOT_STEPPED] = [0xcb00_0022n, 0xca00_0022n]; // ISV
 const PSTATE_SS = 1n << 21n;
+const ALL = 0xffff_ffff_ffff_ffffn;
 const ENABLED_AT_EL1 = 0x1e7n; // BAS: all four bytes; PMC: EL1 and EL0; E
 
 onEveryBackend("guest debug", (host) => {
@@ -214,6 +218,14 @@ onEveryBackend("guest debug", (host) => {
       await runToFinish(cpu);
     });
   }
+
+  it("what the guest writes to its watchpoints stays whole while userspace has its own; since 7.2 while it debugs at all", async () => {
+    const control = host.kernel === "7.2" ? {} : { breakpoints: [] };
+    const { cpu } = makeGuest(host, [...mov64(1, ALL), msr(sysRegByName("DBGWVR0_EL1").encoding, 1), ...finish]);
+    cpu.setGuestDebug(control);
+    await runToFinish(cpu);
+    assert.equal(cpu.getReg(sysReg("DBGWVR0_EL1")), ALL);
+  });
 
   it("the guest does not step itself meanwhile", async () => {
     const guest = makeGuest(host, [nop, nop, ...finish]);

@@ -16,6 +16,7 @@ import {
   spin,
   sub,
   wfi,
+  XZR,
 } from "../support/assemble.js";
 import { needs, needsDevice, onEveryBackend } from "../support/backends.js";
 import { acknowledge, enableInterrupt, endOfInterrupt, makeGicGuest } from "../support/gic.js";
@@ -119,6 +120,18 @@ for (const timer of timers) {
     it("ends the run at once, not at the next exit", async () => {
       const { cpu } = withDeadline(0n, [movz(2, 1), msr(ctl, 2), isb, ...Array.from({ length: 200 }, () => isb)]);
       assert.equal((await runToExit(cpu)).reason, "interrupted");
+    });
+
+    it("turned off and on again ends no run where the CPU does it, for its line is looked at when the guest exits", async () => {
+      const times = 20;
+      const again = [movz(2, 1), msr(ctl, 2), isb, msr(ctl, XZR), isb];
+      const { cpu } = withDeadline(0n, Array.from({ length: times }, () => again).flat());
+      const vhe = decode("ID_AA64MMFR1_EL1", cpu.getReg(sysReg("ID_AA64MMFR1_EL1"))).fields.VH > 0;
+      let ends = 0;
+      while ((await runToExit(cpu)).reason === "interrupted") ends++;
+      assert.ok(ends > 0);
+      // Between the two, the host's own tick is an exit, too.
+      assert.equal(ends > times, timer.name === "physical" && !vhe, `${ends}`);
     });
 
     it("masked again by IMASK, its line falls", async () => {

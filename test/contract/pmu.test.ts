@@ -218,6 +218,32 @@ onEveryBackend("the guest's PMU", (host) => {
     assert.deepEqual([cycles.reads[1], others.reads[0], others.reads[1]], [1n << 0x11n, 0n, 1n]);
   });
 
+  it("reads no bits of PMSELR_EL0 and PMUSERENR_EL0 that they do not have, whatever userspace wrote", async () => {
+    const names = ["PMSELR_EL0", "PMUSERENR_EL0"] as const;
+    const { cpu, reads } = await run(host, [...quiet, ...read(...names)], (cpu) => {
+      for (const name of names) cpu.setReg(sysReg(name), ALL);
+    });
+    assert.deepEqual(reads, [31n, 15n]);
+    assert.deepEqual(
+      names.map((name) => cpu.getReg(sysReg(name))),
+      [ALL, ALL],
+    );
+  });
+
+  it("writes PMSELR_EL0 as it is, and what there is of PMUSERENR_EL0", async () => {
+    const { cpu } = await run(host, [...quiet, ["write", "PMSELR_EL0", ALL], ["write", "PMUSERENR_EL0", ALL]]);
+    assert.deepEqual([cpu.getReg(sysReg("PMSELR_EL0")), cpu.getReg(sysReg("PMUSERENR_EL0"))], [ALL, 15n]);
+  });
+
+  it("reads on 6.1 no bits of an event's type that there are not, since 6.12 what userspace wrote", async () => {
+    const names = ["PMEVTYPER0_EL0", "PMCCFILTR_EL0"] as const;
+    const { reads } = await run(host, [...quiet, ...read(...names)], (cpu) => {
+      for (const name of names) cpu.setReg(sysReg(name), ALL);
+    });
+    const expected = host.kernel === "6.1" ? 0xc800_ffffn : ALL;
+    assert.deepEqual(reads, [expected, expected]);
+  });
+
   it("selects the counter of PMXEVTYPER_EL0 and PMXEVCNTR_EL0 by PMSELR_EL0; 31 is the cycle counter", async () => {
     const { reads } = await run(host, [
       ...quiet,

@@ -54,6 +54,11 @@ const CNTEN = at("PMCNTENSET_EL0");
 const OVS = at("PMOVSSET_EL0");
 const INTEN = at("PMINTENSET_EL1");
 const SELR = at("PMSELR_EL0");
+const USERENR = at("PMUSERENR_EL0");
+/** PMSELR_EL0.SEL, all that the guest sees of it; userspace finds all 64 bits that were written. */
+const SEL = 31n;
+/** ER, CR, SW and EN of PMUSERENR_EL0. */
+const USER_ENABLES = 15n;
 /** Counter n and its type; the last is the cycle counter. */
 const VALUE = Array.from({ length: COUNTERS }, (_, n) =>
   at((n === CYCLES ? "PMCCNTR_EL0" : `PMEVCNTR${n}_EL0`) as SysRegName),
@@ -100,6 +105,14 @@ function typeMask(vcpu: VcpuState): bigint {
   const pfr0 = vcpu.idRegister("ID_AA64PFR0_EL1");
   const has = (lsb: bigint) => ((pfr0 >> lsb) & 15n) !== 0n;
   return mask | (has(8n) ? WITH_EL2 : 0n) | (has(12n) ? NO_NONSECURE_EL0 | NO_NONSECURE_EL1 | NO_EL3 : 0n);
+}
+
+/** What a guest of 6.1 reads of a counter's type, whatever userspace wrote. */
+const TYPE_BITS_READ = NO_EL1 | NO_EL0 | WITH_EL2 | 0xffffn;
+
+function readType(vcpu: VcpuState, counter: number): bigint {
+  const type = vcpu.cpu.sysreg(TYPE[counter]!);
+  return vcpu.vm.profile.switches.pmuLongCounters ? type : type & TYPE_BITS_READ;
 }
 
 /** The first INIT with a PMU, or another choice of it: the VM's counters are the host's. */
@@ -364,8 +377,8 @@ export class Pmu {
     if (overflows) overflow(vcpu, counter);
   }
 
-  /** MRS; undefined: the register's cell says it. */
-  read(name: SysRegName): bigint | "undefined" | undefined {
+  /** MRS. */
+  read(name: SysRegName): bigint | "undefined" {
     const vcpu = this.#vcpu;
     if (name === "PMMIR_EL1") return this.#readMmir();
     this.count();
@@ -379,23 +392,25 @@ export class Pmu {
       case "PMCEID1_EL0":
         return commonEvents(vcpu, 1);
       case "PMSELR_EL0":
+        return vcpu.cpu.sysreg(SELR) & SEL;
       case "PMUSERENR_EL0":
-        return undefined;
+        return vcpu.cpu.sysreg(USERENR) & USER_ENABLES;
     }
     const counter = this.#select(name);
     if (counter === null) return "undefined";
-    return isType(name) ? vcpu.cpu.sysreg(TYPE[counter]!) : counterValue(vcpu, counter);
+    return isType(name) ? readType(vcpu, counter) : counterValue(vcpu, counter);
   }
 
-  /** MSR; false: the register is its cell. */
-  write(name: SysRegName, value: bigint): boolean | "undefined" {
+  /** MSR. */
+  write(name: SysRegName, value: bigint): true | "undefined" {
     const vcpu = this.#vcpu;
-    if (name === "PMSELR_EL0" || name === "PMUSERENR_EL0") return false;
     this.count();
     const set = sets.get(name);
     // The line moves, and counters begin to count: the run loop looks.
     if (CONTROL_REGISTERS.has(name)) vcpu.cpu.kick();
     if (set !== undefined) changeSet(vcpu, set.cell, set.form, value);
+    else if (name === "PMSELR_EL0") vcpu.cpu.setSysreg(SELR, value);
+    else if (name === "PMUSERENR_EL0") vcpu.cpu.setSysreg(USERENR, value & USER_ENABLES);
     else if (name === "PMCR_EL0") {
       controlCounters(vcpu, (getPmcr(vcpu) & ~CONTROLS) | (value & CONTROLS) | alwaysLong(vcpu));
     } else if (name === "PMSWINC_EL0") increment(vcpu, value & counterMask(vcpu), SW_INCR);
@@ -413,7 +428,7 @@ export class Pmu {
 
   /** The counter that a register is, or selects; null: there is none. */
   #select(name: SysRegName): number | null {
-    const selected = name.startsWith("PMX") ? Number(this.#vcpu.cpu.sysreg(SELR) & N) : counterOf(name);
+    const selected = name.startsWith("PMX") ? Number(this.#vcpu.cpu.sysreg(SELR) & SEL) : counterOf(name);
     return selected === CYCLES || selected < eventCounters(this.#vcpu) ? selected : null;
   }
 

@@ -161,7 +161,7 @@ const hooks: Partial<Record<string, Hooks>> = {
   ),
   SPSR_EL1: cell(
     (state) => state.spsr(0),
-    (state, value) => state.setSpsr(0, value & 0xffff_ffffn),
+    (state, value) => state.setSpsr(0, value),
   ),
   FPCR: cell(
     (state) => BigInt(state.fpcr),

@@ -87,11 +87,11 @@ export const isTimerRegister = (name: string): boolean => timerNames.has(name);
 const timerNames: ReadonlySet<string> = new Set(["CNTV_CTL_EL0", "CNTV_CVAL_EL0", "CNTP_CTL_EL0", "CNTP_CVAL_EL0"]);
 
 const isCounter = (name: SysRegName) => name === "CNTVCT_EL0" || name === "CNTPCT_EL0";
-const kindOf = (name: SysRegName): TimerKind => (name.startsWith("CNTV") ? "virtual" : "physical");
+export const timerKind = (name: string): TimerKind => (name.startsWith("CNTV") ? "virtual" : "physical");
 
 /** KVM_GET_ONE_REG of a timer register, by its architectural name. */
 export function getTimer(vcpu: VcpuState, name: SysRegName): bigint {
-  if (isCounter(name)) return counter(vcpu.vm, kindOf(name));
+  if (isCounter(name)) return counter(vcpu.vm, timerKind(name));
   const stored = vcpu.cpu.get(name);
   const found = timers.find(({ ctlName }) => ctlName === name);
   if (found === undefined || !vcpu.vm.profile.switches.timerCtlReadsStatus) return stored;
@@ -117,7 +117,7 @@ export function setTimer(vcpu: VcpuState, name: SysRegName, value: bigint): void
   if (isCounter(name)) {
     if (vcpu.vm.get("counterFixed") === 1) return;
     const offset = BigInt.asUintN(64, hostCounter(vcpu.vm) - value);
-    Atomics.store(vcpu.vm.quads, offsets[kindOf(name)], offset);
+    Atomics.store(vcpu.vm.quads, offsets[timerKind(name)], offset);
   } else vcpu.cpu.set(name, name.includes("_CTL_") ? value & controlBits(vcpu) : value);
 }
 

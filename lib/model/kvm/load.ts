@@ -27,3 +27,9 @@ export function loadRegisters(vcpu: VcpuState): void {
   if (decode("ID_AA64PFR1_EL1", host.value("ID_AA64PFR1_EL1")).fields.MTE >= MTE2) return;
   cpu.set("SCTLR_EL1", cpu.get("SCTLR_EL1") & ~SCTLR_MTE);
 }
+
+/** The guest wrote a register: CSSELR_EL1 is the CPU's where it is loaded, otherwise KVM keeps it. */
+export function selectionWritten({ cpu, vm }: VcpuState, name: string): void {
+  if (name !== "CSSELR_EL1" || !vm.profile.switches.csselrIsLoaded) return;
+  cpu.set(name, cpu.get(name) & CSSELR);
+}

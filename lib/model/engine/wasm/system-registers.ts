@@ -23,7 +23,7 @@ const inTable = (name: SysRegName): number => cells.sysregs + sysRegIndex(name);
 const places: Readonly<Partial<Record<SysRegName, Place>>> = {
   SP_EL0:         { cell: cells.spEl0,                needs: "EL1h",    access: "rw" },
   ELR_EL1:        { cell: cells.elrEl1,               needs: "EL1",     access: "rw" },
-  SPSR_EL1:       { cell: cells.spsr,                 needs: "EL1",     access: "rw", mask: 0xffff_ffffn },
+  SPSR_EL1:       { cell: cells.spsr,                 needs: "EL1",     access: "rw" },
   ESR_EL1:        { cell: inTable("ESR_EL1"),         needs: "EL1",     access: "r" },
   FAR_EL1:        { cell: inTable("FAR_EL1"),         needs: "EL1",     access: "r" },
   PAR_EL1:        { cell: inTable("PAR_EL1"),         needs: "EL1",     access: "r" },
