@@ -1,8 +1,9 @@
 // The same tests on every backend at hand.
 //
 // KVM_ARM64_BACKENDS names them: "kvm", "model-6.1", "model-6.12", "model-7.2", or "model" for all three; and
-// "model-qemu-cortex-a72-6.12": the model as another of the bundled hosts. Default: the
-// models, and KVM where it opens. A test is skipped by what the host lacks, never by its kernel; where the contract
+// "model-qemu-cortex-a72-6.12": the model as another of the bundled hosts; each of the models with "-interpreter" behind
+// it: guests run in generated code from their first instruction on, where otherwise the evaluator begins. Default: the
+// models, one of them so, and KVM where it opens. A test is skipped by what the host lacks, never by its kernel; where the contract
 // itself differs between kernels, the expectation is a table by kernel.
 
 import { release } from "node:os";
@@ -47,12 +48,14 @@ const modelNames = kernels.map((kernel) => `model-${kernel}`);
 
 const otherHosts = (): string[] => bundledHosts().map((name) => `model-${name}`);
 
+const forced = /-interpreter$/;
+
 function backendNames(): string[] {
   const wanted = process.env["KVM_ARM64_BACKENDS"];
-  if (!wanted) return [...modelNames, ...(kvmOpens() ? ["kvm"] : [])];
+  if (!wanted) return [...modelNames, "model-6.12-interpreter", ...(kvmOpens() ? ["kvm"] : [])];
   return wanted.split(",").flatMap((name) => {
     if (name === "model") return modelNames;
-    if (name === "kvm" || modelNames.includes(name) || otherHosts().includes(name)) return [name];
+    if (name === "kvm" || [...modelNames, ...otherHosts()].includes(name.replace(forced, ""))) return [name];
     throw new Error(
       `KVM_ARM64_BACKENDS: there are kvm, model, ${modelNames.join(", ")}, ${otherHosts().join(", ")}; got ${name}`,
     );
@@ -60,11 +63,15 @@ function backendNames(): string[] {
 }
 
 /** Small enough for hundreds of VMs, and the host that the genuine kernel runs on, so that like is compared with like. */
-const modelOptions = (name: string): ModelOptions => ({
-  host: modelNames.includes(name) ? name.replace("model-", "qemu-max-") : name.slice("model-".length),
-  impersonate: true,
-  memoryBytes: 64 << 20,
-});
+function modelOptions(name: string): ModelOptions {
+  const host = name.replace(forced, "");
+  return {
+    host: modelNames.includes(host) ? host.replace("model-", "qemu-max-") : host.slice("model-".length),
+    impersonate: true,
+    memoryBytes: 64 << 20,
+    engine: forced.test(name) ? "interpreter" : "auto",
+  };
+}
 
 class TestHost implements Host {
   readonly name: string;
@@ -76,7 +83,7 @@ class TestHost implements Host {
   constructor(name: string) {
     this.name = name;
     this.backend = name === "kvm" ? "kvm" : "model";
-    this.kernel = name === "kvm" ? contractOf(release()) : (name.split("-").at(-1) as Kernel);
+    this.kernel = name === "kvm" ? contractOf(release()) : (name.replace(forced, "").split("-").at(-1) as Kernel);
   }
 
   get kvm(): Kvm {
@@ -110,7 +117,8 @@ class TestHost implements Host {
  */
 export function onEveryBackend(title: string, define: (host: Host) => void, played?: string): void {
   for (const wanted of backendNames()) {
-    const name = played !== undefined && modelNames.includes(wanted) ? wanted.replace("-", `-${played}-`) : wanted;
+    const isOwn = modelNames.includes(wanted.replace(forced, ""));
+    const name = played !== undefined && isOwn ? wanted.replace("-", `-${played}-`) : wanted;
     describe(`${title} [${name}]`, () => {
       const host = new TestHost(name);
       afterEach(() => host.closeAll());

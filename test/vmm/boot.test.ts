@@ -23,7 +23,7 @@ onEveryBackend("a Linux kernel", (host: Host) => {
   beforeEach(function () {
     if (!kernel || !initrd) skip(this, "no kernel is given; KVM_ARM64_REQUIRE=boot and boot-model fetch one");
     // One kernel's KVM is as good as another's here, and a boot on the model takes long.
-    if (host.backend === "model" && host.kernel !== "6.12") skip(this, "model-6.12 boots it");
+    if (host.backend === "model" && host.name !== "model-6.12") skip(this, "model-6.12 boots it");
     this.currentTest?.timeout(bootMs);
     folder = mkdtempSync(join(tmpdir(), "kvm-arm64-boot-"));
   });

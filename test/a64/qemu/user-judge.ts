@@ -49,7 +49,7 @@ function encoded(cases: readonly Case[]): Uint8Array {
   return new Uint8Array(input);
 }
 
-const TIMEOUT_MS = 120_000;
+const TIMEOUT_MS = 900_000;
 
 function runJudge(input: Uint8Array): Promise<Buffer> {
   return new Promise((resolve, reject) => {
