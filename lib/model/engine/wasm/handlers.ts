@@ -89,17 +89,21 @@ export class HandlerEmitter {
   effects(effects: readonly Effect[]): Effect | null {
     this.used = { ...NONE_USED };
     let written = false;
+    let ending: Effect | null = null;
     for (let n = 0; n < effects.length; n++) {
       const effect = effects[n]!;
       if (writes.has(effect.op) && !written) {
         written = true;
         for (const later of effects.slice(n + 1)) for (const arg of later.args) this.readRegisters(arg);
       }
-      if (endings.has(effect.op)) return effect;
-      if (effect.op === "load" && this.loadPair(effect, effects[n + 1])) n++;
+      if (endings.has(effect.op)) {
+        // BLR writes its link behind it, and may branch to the register that it writes.
+        ending = effect;
+        for (const arg of effect.args) if (n + 1 < effects.length) this.readRegisters(arg);
+      } else if (effect.op === "load" && this.loadPair(effect, effects[n + 1])) n++;
       else this.effect(effect);
     }
-    return null;
+    return ending;
   }
 
   /** Whether a branch with a condition is taken. */
