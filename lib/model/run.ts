@@ -13,7 +13,7 @@ import { publishIdRegisters, settleGicFields } from "./cpu/id-registers.js";
 import { Pmu, pmuIsHidden, pmuLevel, pmuRegisters, startPmu } from "./cpu/pmu.js";
 import { answerWorkaround, type CallOutcome, hypercall } from "./cpu/smccc.js";
 import { Attention, Pstate } from "./cpu/state.js";
-import { tellStolenTime } from "./cpu/stolen-time.js";
+import { hasStolenTime, tellStolenTime } from "./cpu/stolen-time.js";
 import { counter, isTimerRegister, nextTimer, saveTimers, timerIs, timerKind, timerLevels } from "./cpu/timer.js";
 import { type Environment, Evaluator } from "./engine/evaluator.js";
 import type { Stop } from "./engine/stop.js";
@@ -137,7 +137,7 @@ export class Runner {
     vcpu.run.setUint16(run.flags, 0, true);
     vcpu.put("pstateHigh", 0);
     shareRing(vcpu.vm);
-    tellStolenTime(vcpu, this.#bus);
+    this.#tellStolenTime();
     if (this.#gic !== null) clampBinaryPoints(vcpu);
     const result = yield* this.#loop();
     shareRing(vcpu.vm);
@@ -215,7 +215,7 @@ export class Runner {
       const gaveWay = process.hrtime.bigint();
       yield SLICE;
       vcpu.quads[vcpuCells.stolen]! += process.hrtime.bigint() - gaveWay;
-      tellStolenTime(vcpu, this.#bus);
+      this.#tellStolenTime();
       sliceBegan = performance.now();
     }
   }
@@ -226,6 +226,11 @@ export class Runner {
     if ((mode & (Pstate.nRW | EL2)) === 0) return false;
     lacksInstruction(this.#vcpu, 0, (mode & Pstate.nRW) !== 0 ? "AArch32 state" : "EL2");
     return true;
+  }
+
+  /** Memory is written, as in guest time: who changes the slots waits for it. */
+  #tellStolenTime(): void {
+    if (hasStolenTime(this.#vcpu)) this.#shootdown.inGuest(() => tellStolenTime(this.#vcpu, this.#bus));
   }
 
   #interrupted(why: "signal" | "line"): "EINTR" {

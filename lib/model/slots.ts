@@ -36,8 +36,11 @@ export interface Region {
 const cell = (slot: number, n: number) => vmCells.slots + 6 * slot + n;
 const word = (slot: number, n: number, half = 0) => cell(slot, n) * 2 + half;
 
-/** KVM_SET_USER_MEMORY_REGION from where its flags are known to be good. Inside `locked`. */
-export function setRegion(vm: VmState, fds: EventFds, region: Region, call: string): void {
+/**
+ * KVM_SET_USER_MEMORY_REGION from where its flags are known to be good. Gives the allocations that are to be released when
+ * no vCPU uses the old slots any more. Inside `locked`.
+ */
+export function setRegion(vm: VmState, fds: EventFds, region: Region, call: string): readonly number[] {
   const { slot, flags, guestAddress, bytes, hostOffset, guestMemfd } = region;
   const id = slot & 0xffff;
   if (bytes % PAGE !== 0n || guestAddress % PAGE !== 0n || hostOffset % PAGE !== 0n) throw new Refused("EINVAL", call);
@@ -48,8 +51,7 @@ export function setRegion(vm: VmState, fds: EventFds, region: Region, call: stri
   const used = vm.words[word(id, 0)]! !== 0;
   if (bytes === 0n) {
     if (!used) throw new Refused("EINVAL", call);
-    deleteSlot(vm, id);
-    return;
+    return deleteSlot(vm, id);
   }
   if (used) {
     const before = vm.words[word(id, 0)]! - 1;
@@ -58,7 +60,7 @@ export function setRegion(vm: VmState, fds: EventFds, region: Region, call: stri
     const same = vm.quads[cell(id, 3)] === hostOffset && vm.quads[cell(id, 2)] === bytes;
     if (!same || ((flags ^ before) & KVM_MEM.READONLY) !== 0) throw new Refused("EINVAL", call);
     const moves = vm.quads[cell(id, 1)] !== guestAddress;
-    if (!moves && flags === before) return;
+    if (!moves && flags === before) return [];
     if (moves && overlaps(vm, guestAddress, bytes, id)) throw new Refused("EEXIST", call);
   } else if (overlaps(vm, guestAddress, bytes, -1)) throw new Refused("EEXIST", call);
   const part = guestMemfd === null ? null : bind(vm, fds, { ...guestMemfd, bytes }, call);
@@ -67,7 +69,7 @@ export function setRegion(vm: VmState, fds: EventFds, region: Region, call: stri
   if (part !== null && !part.mappable) throw new Refused("EINVAL", call);
   const untaggable = part !== null || (vm.profile.switches.tagsNeedTmpfs && region.untaggable === 1);
   if (untaggable && (vm.peek("caps") & VmCap.mte) !== 0) throw new Refused("EINVAL", call);
-  prepareDirtyLog(vm, id, flags, bytes, call);
+  const unused = prepareDirtyLog(vm, id, flags, bytes, call);
   if (used) removeFromOrder(vm, id);
   else {
     const { allocation, hostOffset } = part ?? region;
@@ -81,6 +83,7 @@ export function setRegion(vm: VmState, fds: EventFds, region: Region, call: stri
   vm.quads[cell(id, 1)] = guestAddress;
   insertIntoOrder(vm, id);
   vm.add("slotGeneration", 1);
+  return unused;
 }
 
 /** The part of a guest_memfd that becomes a slot. EEXIST: it is in another one already. */
@@ -118,12 +121,12 @@ export function loggedSlots(vm: VmState): number {
   return ids.filter((id) => ((vm.words[word(id, 0)]! - 1) & KVM_MEM.LOG_DIRTY_PAGES) !== 0).length;
 }
 
-function deleteSlot(vm: VmState, id: number): void {
+function deleteSlot(vm: VmState, id: number): readonly number[] {
   removeFromOrder(vm, id);
-  dropDirtyLog(vm, id);
-  vm.release(vm.words[word(id, 0, 1)]!);
+  const unused = [...dropDirtyLog(vm, id), vm.words[word(id, 0, 1)]!];
   vm.words[word(id, 0)] = 0;
   vm.add("slotGeneration", 1);
+  return unused;
 }
 
 const orderAt = (i: number) => vmCells.slotOrder * 2 + i;
@@ -170,31 +173,29 @@ function removeFromOrder(vm: VmState, id: number): void {
 /** Bytes of the dirty bitmap of so many bytes of memory. */
 const bitmapBytes = (bytes: bigint) => Number((bytes / PAGE + 63n) / 64n) * 8;
 
-function prepareDirtyLog(vm: VmState, id: number, flags: number, bytes: bigint, call: string): void {
-  const has = vm.words[word(id, 4, 1)]! !== 0;
-  if ((flags & KVM_MEM.LOG_DIRTY_PAGES) === 0) {
-    if (has) dropDirtyLog(vm, id);
-    return;
-  }
-  if (has) return;
+/** Gives what is to be released. */
+function prepareDirtyLog(vm: VmState, id: number, flags: number, bytes: bigint, call: string): readonly number[] {
+  if ((flags & KVM_MEM.LOG_DIRTY_PAGES) === 0) return dropDirtyLog(vm, id);
+  if (vm.words[word(id, 4, 1)]! !== 0) return [];
   // With dirty rings the first bitmap says which pages are in one; userspace sees a second, into which no vCPU writes.
   const ring = vm.get("ringBytes") > 0;
   const seen = ring ? bitmapBytes(bytes) : 0;
   const allocation = vm.allocate(seen + bitmapBytes(bytes), call);
   vm.words[word(id, 4)] = vm.allocationOffset(allocation);
   vm.words[word(id, 4, 1)] = allocation + 1;
-  if ((vm.get("dirtyManual") & INITIALLY_SET) === 0) return;
+  if ((vm.get("dirtyManual") & INITIALLY_SET) === 0) return [];
   const pages = Number(bytes / PAGE);
   const bitmap = vm.view(vm.allocationOffset(allocation) + seen, bitmapBytes(bytes));
   bitmap.fill(0xff, 0, pages >> 3);
   if (pages % 8 !== 0) bitmap[pages >> 3] = (1 << (pages % 8)) - 1;
+  return [];
 }
 
-function dropDirtyLog(vm: VmState, id: number): void {
+/** Gives what is to be released. */
+function dropDirtyLog(vm: VmState, id: number): readonly number[] {
   const allocation = vm.words[word(id, 4, 1)]!;
-  if (allocation === 0) return;
-  vm.release(allocation - 1);
   vm.words[word(id, 4, 1)] = 0;
+  return allocation === 0 ? [] : [allocation - 1];
 }
 
 /** The bitmap that userspace reads. */
@@ -289,7 +290,7 @@ export class SlotMap {
 
   /** The slot that holds a guest address. */
   find(address: number): SlotView | undefined {
-    if (this.#generation !== this.#vm.words[vmCells.slotGeneration * 2]) this.#read();
+    if (this.#generation !== this.#vm.peek("slotGeneration")) this.#read();
     const last = this.#last;
     if (last !== undefined && address >= last.first && address < last.end) return last;
     let low = 0;

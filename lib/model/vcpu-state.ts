@@ -6,7 +6,7 @@ import { type SysRegName, sysRegByName } from "../arm64/sysregs.js";
 import { KVM_DEV_TYPE } from "../uapi/constants.js";
 import { type Feature as A64Feature, promised } from "./a64/features.js";
 import { implementedPstate } from "./cpu/exceptions.js";
-import { Attention, CpuState, cells } from "./cpu/state.js";
+import { CpuState } from "./cpu/state.js";
 import { CONTROL_BYTES, RUN_BYTES, VCPUS, type VcpuCell, VmCap, vcpuCells, vmCells } from "./layout.js";
 import { Feature } from "./vcpu-features.js";
 import type { VmState } from "./vm-state.js";
@@ -148,9 +148,4 @@ export function allVcpus(vm: VmState): VcpuState[] {
     if (vcpu !== null) found.push(vcpu);
   }
   return found;
-}
-
-/** Every CPU looks again at what it remembers of memory. */
-export function flushAll(vm: VmState): void {
-  for (const { cpu } of allVcpus(vm)) Atomics.or(cpu.words, cells.attention * 2, Attention.flush);
 }

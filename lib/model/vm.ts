@@ -24,10 +24,11 @@ import { setRouting } from "./kvm/routing.js";
 import { readVmStats } from "./kvm/stats.js";
 import { Busy } from "./layout.js";
 import { ModelMapping, map } from "./memory.js";
+import { forgetAll } from "./shootdown.js";
 import { clearDirtyLog, getDirtyLog, setRegion } from "./slots.js";
 import { copyTags } from "./tags.js";
 import { ModelVcpu } from "./vcpu.js";
-import { allVcpus, flushAll, VCPU_BYTES, VcpuState } from "./vcpu-state.js";
+import { allVcpus, VCPU_BYTES, VcpuState } from "./vcpu-state.js";
 import type { VmState } from "./vm-state.js";
 
 const view = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -150,8 +151,9 @@ export class ModelVm implements VmFd {
     const backed = { hostOffset, allocation, hostReadonly, untaggable, guestMemfd };
     const region = { slot: slot >>> 0, flags, guestAddress, bytes, ...backed };
     // Inside both locks: either is enough to look at the slots.
-    vm.locked(() => vm.gicLocked(() => setRegion(vm, this.#eventFds, region, call)));
-    flushAll(vm);
+    const unused = vm.locked(() => vm.gicLocked(() => setRegion(vm, this.#eventFds, region, call)));
+    forgetAll(vm);
+    if (unused.length > 0) vm.locked(() => unused.map((allocation) => vm.release(allocation)));
   }
 
   createGuestMemfd(args: Uint8Array): number {
@@ -344,5 +346,5 @@ function backing(
 /** Pages that were clean may be written through what the CPUs remember: they must ask again. */
 function watchAgain(vm: VmState): void {
   vm.add("slotGeneration", 1);
-  flushAll(vm);
+  forgetAll(vm);
 }

@@ -6,9 +6,9 @@ import { Worker } from "node:worker_threads";
 import { pc, x } from "../../lib/arm64/registers.js";
 import type { Handle } from "../../lib/backend.js";
 import { Kvm } from "../../lib/kvm.js";
-import { addImmediate, load, mov64, spin } from "../support/assemble.js";
+import { addImmediate, branch, load, mov64, spin, store } from "../support/assemble.js";
 import { type Host, onEveryBackend } from "../support/backends.js";
-import { DEVICE, finish, type Guest, makeGuest, RAM, runToMmio, untilRunning } from "../support/guest.js";
+import { DEVICE, eventually, finish, type Guest, makeGuest, RAM, runToMmio, untilRunning } from "../support/guest.js";
 import { assertRefused } from "../support/refusal.js";
 import type { Task } from "../support/vcpu-worker.js";
 
@@ -88,6 +88,48 @@ onEveryBackend("a vCPU in a Worker", (host: Host) => {
     assert.equal(second?.runSync().reason, "mmio");
     guest.cpu.kick();
     assert.deepEqual(await run, ["interrupted"]);
+  });
+
+  describe("whose guest counts in memory there, while this thread changes the slots", () => {
+    /** Above RAM; the counter is its first word. */
+    const AT = 0x5000_0000n;
+    const counting = [...mov64(1, AT), addImmediate(0, 0, 1), store(4, 0, 1), branch(-8)];
+    const begin = async () => {
+      const { vm, cpu, helper } = setUp(counting);
+      const memory = vm.addMemory({ at: AT, bytes: 4096, logDirty: true });
+      const counter = new Uint32Array(memory.bytes.buffer, memory.bytes.byteOffset, 1);
+      const run = helper.ask({ do: "run" });
+      await eventually(() => counter[0]! > 0, true);
+      return { cpu, memory, counter, run };
+    };
+
+    it("a slot that was removed is not written any more", async () => {
+      const { memory, counter, run } = await begin();
+      memory.remove();
+      const last = counter[0];
+      assert.deepEqual(await run, ["mmio", AT, true]);
+      assert.equal(counter[0], last);
+    });
+
+    it("a slot that was moved is not written any more", async () => {
+      const { memory, counter, run } = await begin();
+      memory.move(AT + 0x1_0000n);
+      const last = counter[0];
+      assert.deepEqual(await run, ["mmio", AT, true]);
+      assert.equal(counter[0], last);
+    });
+
+    it("what is written after the dirty log was taken is in the next", async () => {
+      const { cpu, memory, counter, run } = await begin();
+      for (let n = 0; n < 200; n++) {
+        memory.dirtyLog();
+        const last = counter[0];
+        while (counter[0] === last);
+        assert.equal(memory.dirtyLog()[0], 1);
+      }
+      cpu.kick();
+      assert.deepEqual(await run, ["interrupted"]);
+    });
   });
 
   it("closed there, it is still open here", async () => {

@@ -45,9 +45,8 @@ export function beginStolenTime(vcpu: VcpuState): bigint {
   return stolenTimeRecord(vcpu);
 }
 
-/** Adds what was stolen since the record was last written. */
+/** Adds what was stolen since the record was last written, where there is one. */
 export function tellStolenTime(vcpu: VcpuState, bus: Bus): void {
-  if (!hasStolenTime(vcpu)) return;
   const record = recordAt(vcpu, bus, stolenTimeRecord(vcpu));
   record?.setBigUint64(STOLEN, record.getBigUint64(STOLEN, true) + vcpu.quad("stolen"), true);
   vcpu.putQuad("stolen", 0n);

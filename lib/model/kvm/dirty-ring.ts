@@ -2,8 +2,9 @@
 
 import { PAGE_BYTES } from "../../uapi/constants.js";
 import { structs } from "../../uapi/structs.js";
+import { forgetAll } from "../shootdown.js";
 import { dirtyWordsOf, type SlotView } from "../slots.js";
-import { allVcpus, flushAll, type VcpuState } from "../vcpu-state.js";
+import { allVcpus, type VcpuState } from "../vcpu-state.js";
 import type { VmState } from "../vm-state.js";
 
 const ENTRY_BYTES = structs.kvm_dirty_gfn.bytes;
@@ -54,7 +55,7 @@ export function ringIsFull(vcpu: VcpuState): boolean {
 export function resetRings(vm: VmState): number {
   const count = vm.locked(() => allVcpus(vm).reduce((sum, vcpu) => sum + resetRing(vcpu), 0));
   vm.add("slotGeneration", 1);
-  flushAll(vm);
+  forgetAll(vm);
   return count;
 }
 
