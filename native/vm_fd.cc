@@ -133,7 +133,8 @@ template <uint32_t request>
 napi_value IrqLine(VmFd& self, Call& call) {
   kvm_irq_level line{{call.Uint32(0, "irq")}, call.Uint32(1, "level")};
   call.Issue<request>(self.fd(), &line);
-  return call.failed() || request == KVM_IRQ_LINE ? nullptr : call.Number(line.status);
+  // A status below 0 is no errno.
+  return call.failed() || request == KVM_IRQ_LINE ? nullptr : napi_value(Napi::Number::New(call.env, line.status));
 }
 
 napi_value SetGsiRouting(VmFd& self, Call& call) {

@@ -200,8 +200,8 @@ export class ModelVm implements VmFd {
 
   irqLineStatus(irq: number, level: number): number {
     this.#irqLine(irq, level, "KVM_IRQ_LINE_STATUS");
-    // arm64 leaves the member alone that `irq` and `status` share.
-    return irq;
+    // arm64 leaves the member alone that `irq` and `status`, a signed one, share.
+    return irq | 0;
   }
 
   #irqLine(irq: number, level: number, call: string): void {
