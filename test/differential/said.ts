@@ -23,6 +23,9 @@ export function saidOf(op: Op, outcome: Outcome): Said {
 /** Everything that an op can throw: world.ts. Their places are what is sent. */
 const throwable: readonly (string | null)[] = [null, "absent", "TypeError", "RangeError", ...Object.keys(errnos)];
 const places = new Map(throwable.map((name, place) => [name, place]));
+/** In the place of those: an errno without a name here, whose number is in place of the value. */
+const NAMELESS = 0xff;
+const nameless = "errno ";
 
 /** What the second byte says of the value; HAS_CRC is a bit of its own. */
 const Value = { zero: 0, int32: 1, float64: 2, bigint: 3 } as const;
@@ -48,10 +51,13 @@ export class SaidWriter {
   #view = new DataView(this.#bytes.buffer);
   #at = 0;
 
-  add({ threw, value, crc }: Said): void {
+  add(said: Said): void {
+    const { threw, crc } = said;
+    const place = places.get(threw);
+    const value = place === undefined ? Number(threw?.slice(nameless.length)) : said.value;
     const kind = kindOf(value);
     if (this.#at + MOST_BYTES > this.#bytes.length) this.#grow();
-    this.#bytes[this.#at++] = places.get(threw) ?? throwable.length;
+    this.#bytes[this.#at++] = place ?? NAMELESS;
     this.#bytes[this.#at++] = crc === 0 ? kind : kind | HAS_CRC;
     if (kind === Value.int32) this.#view.setInt32(this.#at, value as number);
     else if (kind === Value.float64) this.#view.setFloat64(this.#at, value as number);
@@ -78,15 +84,16 @@ export function readSaid(bytes: Uint8Array): Said[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const said: Said[] = [];
   for (let at = 0; at < bytes.length; ) {
-    const threw = throwable[bytes[at++]!];
-    if (threw === undefined) throw new Error("an answer of which nothing is known");
+    const place = bytes[at++]!;
+    const threw = throwable[place];
+    if (threw === undefined && place !== NAMELESS) throw new Error("an answer of which nothing is known");
     const flags = bytes[at++]!;
     const kind = (flags & 3) as 0 | 1 | 2 | 3;
     const value = readValue(view, at, kind);
     at += valueBytes[kind];
     const crc = (flags & HAS_CRC) === 0 ? 0 : view.getUint32(at);
     if ((flags & HAS_CRC) !== 0) at += 4;
-    said.push({ threw, value, crc });
+    said.push(threw === undefined ? { threw: `${nameless}${value}`, value: 0, crc } : { threw, value, crc });
   }
   return said;
 }
