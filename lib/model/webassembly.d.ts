@@ -16,6 +16,9 @@ declare namespace WebAssembly {
     constructor(bytes: Uint8Array);
   }
   class Table {
+    constructor(descriptor: { element: "anyfunc"; initial: number; maximum?: number });
+    readonly length: number;
+    grow(by: number): number;
     set(index: number, value: unknown): void;
   }
   class Instance {

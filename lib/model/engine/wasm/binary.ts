@@ -41,8 +41,23 @@ export class Code {
   readonly bytes: number[] = [];
   private readonly locals: ValueType[] = [];
   private depth = 0;
+  /** Branches by their offset in `bytes`, and whether they are taken more often than not. */
+  private readonly hints: { readonly at: number; readonly taken: 0 | 1 }[] = [];
+  private hint: 0 | 1 | null = null;
+  /** Blocks around the whole: the innermost is label 0, the next -1, and so on; `end` leaves them, too. */
+  around = 0;
 
   constructor(private readonly parameters: number) {}
+
+  /** The next `if` or `branchIf` is hardly ever taken. */
+  unlikely(): this {
+    this.hint = 0;
+    return this;
+  }
+  private hinted(): void {
+    if (this.hint !== null) this.hints.push({ at: this.bytes.length, taken: this.hint });
+    this.hint = null;
+  }
 
   local(type: ValueType): Local {
     this.locals.push(type);
@@ -102,10 +117,10 @@ export class Code {
   }
 
   /** A function of the module's table, by the index on the stack; `type`: see Module.signature. */
-  callIndirect(type: number): this {
+  callIndirect(type: number, table = 0): this {
     this.bytes.push(0x11);
     unsigned(type, this.bytes);
-    return this.op(0);
+    return this.op(table);
   }
 
   block(): Label {
@@ -117,6 +132,7 @@ export class Code {
     return ++this.depth;
   }
   if(result: ValueType | typeof EMPTY = EMPTY): Label {
+    this.hinted();
     this.bytes.push(0x04, result);
     return ++this.depth;
   }
@@ -133,6 +149,7 @@ export class Code {
     return this;
   }
   branchIf(label: Label): this {
+    this.hinted();
     this.bytes.push(0x0d);
     unsigned(this.depth - label, this.bytes);
     return this;
@@ -148,14 +165,36 @@ export class Code {
     return this.op(0x0f);
   }
 
+  private header(): number[] {
+    const out: number[] = [];
+    unsigned(this.locals.length, out);
+    for (const type of this.locals) out.push(1, type);
+    for (let n = 0; n < this.around; n++) out.push(0x02, EMPTY);
+    return out;
+  }
+
   /** The function's entry of the code section. */
   body(): number[] {
-    const inner: number[] = [];
-    unsigned(this.locals.length, inner);
-    for (const type of this.locals) inner.push(1, type);
+    const header = this.header();
     const out: number[] = [];
-    unsigned(inner.length + this.bytes.length + 1, out);
-    return out.concat(inner, this.bytes, [0x0b]);
+    unsigned(header.length + this.bytes.length + 1, out);
+    for (const byte of header) out.push(byte);
+    for (const byte of this.bytes) out.push(byte);
+    out.push(0x0b);
+    return out;
+  }
+
+  /** Its entry of the section of branch hints: how many, and each. null: it has none. */
+  branchHints(): number[] | null {
+    if (this.hints.length === 0) return null;
+    const before = this.header().length;
+    const out: number[] = [];
+    unsigned(this.hints.length, out);
+    for (const { at, taken } of this.hints) {
+      unsigned(before + at, out);
+      out.push(1, taken);
+    }
+    return out;
   }
 }
 
@@ -164,13 +203,15 @@ interface Signature {
   readonly results: readonly ValueType[];
 }
 
-/** A module with one imported memory, `env.memory`, imported functions from `env`, and exported functions. */
+/** A module with one imported memory, `env.memory`, imported functions from `env`, and exported functions; perhaps a table. */
 export class Module {
   private readonly types: Signature[] = [];
   private readonly imports: { readonly name: string; readonly type: number }[] = [];
   private readonly functions: { readonly type: number; code: Code | null; readonly name: string | null }[] = [];
 
   private table: { readonly name: string; readonly entries: number } | null = null;
+  /** It imports a table of functions, `env.table`: that is number 0, before its own. */
+  hasTable = false;
 
   constructor(private readonly maximumPages: number) {}
 
@@ -202,16 +243,40 @@ export class Module {
     section(out, 1, this.types.map(({ parameters, results }) => [0x60, parameters.length, ...parameters, results.length, ...results])); // biome-ignore format: one line
     const memory = [...text("env"), ...text("memory"), 2, 3, 1];
     unsigned(this.maximumPages, memory);
-    section(out, 2, [memory, ...this.imports.map(({ name, type }) => [...text("env"), ...text(name), 0, type])]);
+    const imported = this.hasTable ? [[...text("env"), ...text("table"), 1, 0x70, 0, 0]] : [];
+    section(out, 2, [
+      memory,
+      ...imported,
+      ...this.imports.map(({ name, type }) => [...text("env"), ...text(name), 0, type]),
+    ]);
     section(out, 3, this.functions.map(({ type }) => [type])); // biome-ignore format: one line
     const { table } = this;
     if (table !== null) section(out, 4, [[0x70, 0, ...leb(table.entries)]]);
     const exported = this.functions.flatMap(({ name }, n) => (name === null ? [] : [{ name, n }]));
     const exports = exported.map(({ name, n }) => [...text(name), 0, ...leb(this.imports.length + n)]);
-    if (table !== null) exports.push([...text(table.name), 1, 0]);
+    if (table !== null) exports.push([...text(table.name), 1, this.hasTable ? 1 : 0]);
     section(out, 7, exports);
+    this.addHints(out);
     section(out, 10, this.functions.map(({ code }) => code!.body())); // biome-ignore format: one line
     return Uint8Array.from(out);
+  }
+
+  /** WebAssembly branch hinting, section "metadata.code.branch_hint". */
+  private addHints(out: number[]): void {
+    const hints = this.functions.flatMap(({ code }, n) => {
+      const entry = code!.branchHints();
+      if (entry === null) return [];
+      const index: number[] = [];
+      unsigned(this.imports.length + n, index);
+      return [index.concat(entry)];
+    });
+    if (hints.length === 0) return;
+    const content = text("metadata.code.branch_hint");
+    unsigned(hints.length, content);
+    for (const entry of hints) for (const byte of entry) content.push(byte);
+    out.push(0);
+    unsigned(content.length, out);
+    for (const byte of content) out.push(byte);
   }
 }
 

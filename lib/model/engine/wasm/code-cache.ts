@@ -12,6 +12,7 @@ import {
   Block,
   EPOCH,
   Handler,
+  HEAT,
   HOST,
   MOST_CHUNKS,
   RECORD,
@@ -33,6 +34,14 @@ const PAGE_MASK = ~4095;
 /** Epochs count from 1. */
 const NO_EPOCH = 0;
 
+/** Who made code of several records at once. */
+export interface Regions {
+  /** The word of this record of a page of records is another. */
+  changed(page: number, record: number): void;
+  /** No page of records is what it was. */
+  forgotten(): void;
+}
+
 /** Offset of zeroed bytes of the memory for the engine; null: there are no more. */
 export type Allocate = (bytes: number) => number | null;
 
@@ -42,6 +51,7 @@ export interface Handlers {
 }
 
 export class CodeCache implements CodeWatch {
+  regions: Regions | null = null;
   private readonly pages = new Map<number, number>();
   /** Pages of records that no code has yet; all that there are. */
   private free: number[] = [];
@@ -86,6 +96,7 @@ export class CodeCache implements CodeWatch {
     this.pages.clear();
     this.free = [...this.all];
     this.memory.forgetCode();
+    this.regions?.forgotten();
   }
 
   isCode(page: number): boolean {
@@ -97,7 +108,12 @@ export class CodeCache implements CodeWatch {
     const at = this.pages.get(page);
     if (at === undefined) return;
     const last = Math.min(offset + bytes - 1 - page, 4095) >>> 2;
-    for (let n = (offset - page) >>> 2; n <= last; n++) this.memory.m16[(at + n * RECORD) >>> 1] = Handler.decode;
+    for (let n = (offset - page) >>> 2; n <= last; n++) this.stale(at, n);
+  }
+
+  private stale(at: number, n: number): void {
+    this.memory.m16[(at + n * RECORD) >>> 1] = Handler.decode;
+    this.regions?.changed(at, n);
   }
 
   /** The page of this offset may have changed. */
@@ -120,13 +136,13 @@ export class CodeCache implements CodeWatch {
 
   /** Words that are no longer what they were are decoded again. */
   private compare(page: number, at: number): void {
-    const { m16, m32 } = this.memory;
+    const { m32 } = this.memory;
     const words = (at + WORDS) >>> 2;
     const host = page >>> 2;
     for (let n = 0; n < RECORDS; n++) {
       if (m32[words + n] === m32[host + n]) continue;
       m32[words + n] = m32[host + n]!;
-      m16[(at + n * RECORD) >>> 1] = Handler.decode;
+      this.stale(at, n);
     }
   }
 
@@ -136,6 +152,7 @@ export class CodeCache implements CodeWatch {
     this.memory.views();
     const { m8, m16, m32 } = this.memory;
     m8.fill(0, at, at + RECORDS_END);
+    m8.fill(0, at + HEAT, at + RECORD_PAGE);
     m16[(at + RECORDS_END) >>> 1] = Handler.pageEnd;
     m32[(at + HOST) >>> 2] = page;
     m32[(at + EPOCH) >>> 2] = NO_EPOCH;

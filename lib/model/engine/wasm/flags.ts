@@ -1,5 +1,5 @@
 // PSTATE.NZCV is computed when somebody asks: what set it is kept in locals. Kinds: 0, it stands in its cell; otherwise
-// twice the operation, plus 1 for 64 bits. Operands of 32 bits are kept zero-extended.
+// twice the operation, plus 1 for 64 bits; 1, it is the first operand. Operands of 32 bits are kept zero-extended.
 
 import { cells } from "../../cpu/state.js";
 import { conditions } from "../wide.js";
@@ -9,6 +9,9 @@ import type { Node } from "./trace.js";
 
 /** Byte offset of the word that holds NZCV in bits 31:28. */
 export const NZCV = cells.flags * 8 + 4;
+
+/** The kind of flags that stand in the first operand. */
+export const PACKED = 1;
 
 const operations = { sub: 1, logic: 2, add: 3 } as const;
 
@@ -33,6 +36,9 @@ export function nzcvHelper(): Code {
   const r = code.local(I64);
   code.get(kind).op(0x45).if();
   code.get(base).memory(0x28, 2, NZCV).return();
+  code.end();
+  code.get(kind).i32(PACKED).op(0x46).if();
+  code.get(a).op(0xa7).return();
   code.end();
   // In the upper half, 32 bits have the flags of 64.
   code.get(kind).i32(1).op(0x71, 0x45).if();

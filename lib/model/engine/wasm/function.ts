@@ -64,6 +64,8 @@ export interface Operands {
   /** 16 bits, at the width of what they are used with. */
   amount(node: Node, type: ValueType): void;
   pc(): void;
+  /** The lower half of the stack pointer. */
+  stackPointer(): void;
 }
 
 /** PSTATE.NZCV, computed when somebody asks: see flags.ts. */

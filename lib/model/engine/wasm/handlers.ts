@@ -3,7 +3,7 @@
 import type { BranchKind } from "../../a64/machine.js";
 import { cells } from "../../cpu/state.js";
 import { atomicEffect } from "./atomic-handlers.js";
-import { F32, F64, I32, I64, type Local, V128, type ValueType } from "./binary.js";
+import { F32, F64, I32, I64, type Label, type Local, V128, type ValueType } from "./binary.js";
 import { flagsKind } from "./flags.js";
 import type { Context } from "./function.js";
 import { locate, type Table } from "./memory-access.js";
@@ -40,8 +40,6 @@ type AccessBytes = keyof typeof loads;
 const writes: ReadonlySet<string> = new Set(["write", "writeV", "writeLane"]);
 const reads: ReadonlySet<string> = new Set(["read", "readV", "readLow", "readLane"]);
 
-const SP = cells.stackPointer * 8;
-
 /** Effects after which the next instruction may be another than the following. */
 export const endings: ReadonlySet<string> = new Set(["branch", "branchOn", "branchIf", "branchTo"]);
 const NONE_USED: Readonly<Record<ValueType, number>> = { [I32]: 0, [I64]: 0, [F32]: 0, [F64]: 0, [V128]: 0 };
@@ -62,48 +60,53 @@ export class HandlerEmitter {
   /** The code of one handler; it ends in a branch. */
   emit(shape: Shape): void {
     const { code, locals, labels } = this.context;
-    const ending = this.effects(shape.effects);
-    const [arg] = ending?.args ?? [];
-    switch (ending?.op) {
-      case undefined:
-        code.get(locals.record).i32(RECORD).op(0x6a).set(locals.record).branch(labels.next);
-        return;
+    let after: Label | null = null;
+    this.begin();
+    this.effects(shape.effects, (ending) => {
+      after = this.jump(ending);
+    });
+    if (after !== null) code.branch(after);
+    else code.get(locals.record).i32(RECORD).op(0x6a).set(locals.record).branch(labels.next);
+  }
+
+  /** A branch; where to go after the effects that follow it. null: to the next record. */
+  private jump(ending: Effect): Label | null {
+    const { code, labels } = this.context;
+    const [arg] = ending.args;
+    switch (ending.op) {
       case "branch":
         this.jumpTarget(arg!);
-        code.branch(labels.jump);
-        return;
+        return labels.jump;
       case "branchTo":
-        this.branchTo(arg!, ending!.extra as BranchKind);
-        code.branch(labels.indirect);
-        return;
+        this.branchTo(arg!, ending.extra as BranchKind);
+        return labels.indirect;
       default:
-        this.taken(ending!);
+        this.taken(ending);
         code.if();
-        this.jumpTarget(ending!.args.at(-1)!);
+        this.jumpTarget(ending.args.at(-1)!);
         code.branch(labels.jump).end();
-        code.get(locals.record).i32(RECORD).op(0x6a).set(locals.record).branch(labels.next);
+        return null;
     }
   }
 
-  /** The code of an instruction's effects, but for the branch that it may end in: that is given back. */
-  effects(effects: readonly Effect[]): Effect | null {
+  /** Another instruction: temporaries are free again. */
+  begin(): void {
     this.used = { ...NONE_USED };
+  }
+
+  /** The code of an instruction's effects; of a branch, what `ending` makes. */
+  effects(effects: readonly Effect[], ending: (effect: Effect) => void): void {
     let written = false;
-    let ending: Effect | null = null;
     for (let n = 0; n < effects.length; n++) {
       const effect = effects[n]!;
       if (writes.has(effect.op) && !written) {
         written = true;
         for (const later of effects.slice(n + 1)) for (const arg of later.args) this.readRegisters(arg);
       }
-      if (endings.has(effect.op)) {
-        // BLR writes its link behind it, and may branch to the register that it writes.
-        ending = effect;
-        for (const arg of effect.args) if (n + 1 < effects.length) this.readRegisters(arg);
-      } else if (effect.op === "load" && this.loadPair(effect, effects[n + 1])) n++;
+      if (endings.has(effect.op)) ending(effect);
+      else if (effect.op === "load" && this.loadPair(effect, effects[n + 1])) n++;
       else this.effect(effect);
     }
-    return ending;
   }
 
   /** Whether a branch with a condition is taken. */
@@ -149,7 +152,8 @@ export class HandlerEmitter {
         return;
       }
       case "checkSp":
-        code.get(locals.base).memory(0x28, 2, SP).i32(15).op(0x71).branchIf(this.context.labels.step);
+        operands.stackPointer();
+        code.i32(15).op(0x71).branchIf(this.context.labels.step);
         return;
       case "fence":
         if (extra === "DSB")

@@ -8,9 +8,10 @@ import { Evaluator } from "../evaluator.js";
 import { TABLES_BYTES } from "../memory.js";
 import { GUARDED } from "../page-cache.js";
 import type { Bus, Environment, Stop } from "../stop.js";
+import { Translator } from "../translator/translator.js";
 import { CodeCache } from "./code-cache.js";
 import { library } from "./library.js";
-import { type Exports, type Imports, LONGEST_RUN } from "./module.js";
+import { type Exports, type Imports, LONGEST_RUN, type Variant } from "./module.js";
 import { OutlinedHandlers } from "./outlined.js";
 import { POINTER_TABLE_BYTES, PointerTable, pointerKind } from "./pointer-table.js";
 import { Block } from "./record.js";
@@ -36,6 +37,8 @@ export class Interpreter {
   private code: CodeCache | null = null;
   private block!: Int32Array;
   private hasNoRoom = false;
+  /** There is one when code has run, if it was asked for. */
+  translator: Translator | null = null;
   private readonly identity = 1 + Math.floor(Math.random() * 0x7fff_ffff);
   private pointers!: PointerTable;
   private pointersAt = 0;
@@ -56,6 +59,7 @@ export class Interpreter {
     private readonly room: Room,
     /** So many instructions the evaluator does before there is generated code: for short guests it is quicker. */
     private readonly warmUp = 0,
+    private readonly variant: Variant = "alone",
   ) {
     this.evaluator = new Evaluator(state, bus, environment);
   }
@@ -238,7 +242,7 @@ export class Interpreter {
     evaluator.pointerSigned = (use, key, pointer, modifier, result) => {
       pointers.remember(pointerKind(use, key), pointer, modifier, result);
     };
-    const made = library();
+    const made = library(this.variant);
     const outlined = new OutlinedHandlers(state.memory, made.firstOutlined);
     const handlers = { of: (shape: Shape) => made.handlers.get(shape.key) ?? outlined.of(shape) };
     const code = new CodeCache(memory, this.block, handlers, (bytes) => this.room.chunk(bytes), this.environment);
@@ -252,9 +256,18 @@ export class Interpreter {
       decode: (record) => code.decode(record >>> 0),
       records: (entry) => this.records(entry >>> 0),
     };
-    const instance = new WebAssembly.Instance(made.module, { env: { memory: state.memory, ...imports } });
-    const { run, outlined: table } = instance.exports as unknown as Exports;
-    outlined.table = table;
+    let table: WebAssembly.Table | undefined;
+    if (this.variant === "translating") {
+      const translator = new Translator(state.memory, memory, code, (feature) => this.environment.promises(feature));
+      code.regions = translator;
+      imports.hot = (record) => translator.hot(record >>> 0);
+      table = translator.table;
+      this.translator = translator;
+    }
+    const env = { memory: state.memory, ...imports, ...(table === undefined ? {} : { table }) };
+    const instance = new WebAssembly.Instance(made.module, { env });
+    const { run, outlined: functions } = instance.exports as unknown as Exports;
+    outlined.table = functions;
     const block = at;
     this.enter = () => run(state.base, block);
     this.code = code;

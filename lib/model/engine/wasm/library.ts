@@ -4,17 +4,22 @@ import { extract } from "../../a64/bits.js";
 import type { Insn } from "../../a64/insn.js";
 import type { Machine } from "../../a64/machine.js";
 import { decodeA64 } from "../../a64/table.js";
-import { interpreterModule } from "./module.js";
+import { interpreterModule, type Variant } from "./module.js";
 import { isOutlined } from "./outlined.js";
 import { Handler } from "./record.js";
 import { Recorder } from "./recorder.js";
 import { seeds } from "./seeds.js";
-import { type Shape, shapeOf, unsupported } from "./trace.js";
+import { type Shape, shapeOf, type Trace, unsupported } from "./trace.js";
 
 const recorder = new Recorder();
 
 /** The shape of an instruction; null: none, the evaluator does it. */
 export function shapeOfRow(row: Insn, fields: Readonly<Record<string, number>>): Shape | null {
+  const trace = traceOfRow(row, fields);
+  return trace === null ? null : shapeOf(trace);
+}
+
+export function traceOfRow(row: Insn, fields: Readonly<Record<string, number>>): Trace | null {
   if (row.run === null) return null;
   recorder.begin();
   try {
@@ -23,7 +28,7 @@ export function shapeOfRow(row: Insn, fields: Readonly<Record<string, number>>):
     if (reason !== unsupported) throw reason;
     return null;
   }
-  return shapeOf(recorder.trace);
+  return recorder.trace;
 }
 
 export function shapeOfWord(word: number): Shape | null {
@@ -39,14 +44,18 @@ export interface Library {
   readonly firstOutlined: number;
 }
 
-let made: Library | undefined;
+const made = new Map<Variant, Library>();
 
-export function library(): Library {
-  made ??= makeLibrary(seeds);
-  return made;
+export function library(variant: Variant): Library {
+  let found = made.get(variant);
+  if (found === undefined) {
+    found = makeLibrary(seeds, variant);
+    made.set(variant, found);
+  }
+  return found;
 }
 
-export function makeLibrary(words: Iterable<number>): Library {
+export function makeLibrary(words: Iterable<number>, variant: Variant = "alone"): Library {
   const handlers = new Map<string, number>();
   const shapes: Shape[] = [];
   for (const word of words) {
@@ -56,5 +65,5 @@ export function makeLibrary(words: Iterable<number>): Library {
     shapes.push(shape);
   }
   const firstOutlined = Handler.first + shapes.length;
-  return { module: new WebAssembly.Module(interpreterModule(shapes)), handlers, firstOutlined };
+  return { module: new WebAssembly.Module(interpreterModule(shapes, variant)), handlers, firstOutlined };
 }

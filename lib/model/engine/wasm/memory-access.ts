@@ -44,7 +44,7 @@ export function locate(
   code.get(address);
   // An entry is found by the first byte: if the last one lies in another page, the tag differs.
   if (bytes > 1) code.i64(bytes - 1).op(0x7c);
-  code.i64(-4096).op(0x83, 0x52).if();
+  code.i64(-4096).op(0x83, 0x52).unlikely().if();
   code
     .get(at)
     .get(address)

@@ -6,13 +6,13 @@
 import { cells, Pstate } from "../../cpu/state.js";
 import { GUARDED } from "../page-cache.js";
 import { Code, I32, I64, type Local, Module } from "./binary.js";
-import { carryFlagsHelper, KindInLocal, NZCV, nzcvHelper } from "./flags.js";
+import { KindInLocal, NZCV } from "./flags.js";
 import type { Context, Locals } from "./function.js";
 import { HandlerEmitter } from "./handlers.js";
-import { entryOf, placeHelper } from "./memory-access.js";
+import { allHelpers } from "./helpers.js";
+import { entryOf } from "./memory-access.js";
 import { MOST_OUTLINED, MOST_PAGES, OUTLINED_PARAMETERS, OUTLINED_RESULTS } from "./outlined.js";
-import { pointerHelper } from "./pointer-table.js";
-import { Block, EPOCH, Handler, RECORD, RECORD_PAGE, RECORDS, RECORDS_END } from "./record.js";
+import { BENEATH, Block, EPOCH, Handler, HEAT, RECORD, RECORD_PAGE, RECORDS, RECORDS_END, SLOT } from "./record.js";
 import { RecordOperands } from "./record-operands.js";
 import type { Shape } from "./trace.js";
 
@@ -24,6 +24,8 @@ export interface Imports {
   decode(record: number): void;
   /** The page of records of an entry of the table of fetches; 0: there can be none. */
   records(entry: number): number;
+  /** A region is wanted at this record. */
+  hot?: (record: number) => void;
 }
 
 export interface Exports {
@@ -41,25 +43,31 @@ const MODE = cells.flags * 8;
 const SP = cells.stackPointer * 8;
 const PLACE = RECORDS_END - 1;
 
+/** Alone, or with a translator: then it counts where branches go, and enters regions. */
+export type Variant = "alone" | "translating";
+
+/** A region of translated code: state, block, PC, 16 times the instructions left, and how deep calls may nest. */
+export const REGION_PARAMETERS = [I32, I32, I64, I32, I32] as const;
+/** PC, and 16 times the instructions left. If those are the same, nothing was done, and the interpreter does the first. */
+export const REGION_RESULTS = [I64, I32] as const;
+/** So many calls of regions may nest. */
+const MOST_CALLS = 200;
+
+/** A region is wanted where so many branches went. */
+export const HOT = 2000;
+
 /** The module for these shapes: shape n has handler `Handler.first + n`. */
-export function interpreterModule(shapes: readonly Shape[]): Uint8Array {
+export function interpreterModule(shapes: readonly Shape[], variant: Variant): Uint8Array {
   const module = new Module(MOST_PAGES);
+  const translating = variant === "translating";
   const step = module.import("step", [], [I32]);
   const decode = module.import("decode", [I32], []);
   const records = module.import("records", [I32], [I32]);
-  const helpers = {
-    nzcv: module.function([I32, I64, I64, I32], [I32], null, nzcvHelper()),
-    carryFlags: module.function([I64, I64, I64], [I32], null, carryFlagsHelper()),
-    place: module.function([I32, I64, I64, I64], [I32], null, placeHelper()),
-    pointer: module.function([I32, I32, I64, I64], [I32], null, pointerHelper()),
-    umulh: module.function([I64, I64], [I64], null, umulhHelper()),
-    smulh: 0,
-    rbit: module.function([I64], [I64], null, rbitHelper()),
-    rev: module.function([I64, I32], [I64], null, revHelper()),
-  };
+  const hot = translating ? module.import("hot", [I32], []) : 0;
+  module.hasTable = translating;
+  const helpers = allHelpers(module);
   const outlined = module.signature(OUTLINED_PARAMETERS, OUTLINED_RESULTS);
   module.exportTable("outlined", MOST_OUTLINED);
-  helpers.smulh = module.function([I64, I64], [I64], null, smulhHelper(helpers.umulh));
 
   const code = new Code(2);
   const local = (type: typeof I32 | typeof I64) => code.local(type);
@@ -134,6 +142,7 @@ export function interpreterModule(shapes: readonly Shape[]): Uint8Array {
   code.get(record).set(landed).get(btype).set(landedType).i32(0).set(btype);
   code.get(base).get(base).memory(0x28, 2, MODE).i32(~Pstate.BTYPE).op(0x71).memory(0x36, 2, MODE);
   code.end();
+  if (translating) countBranch(code, record, found, entry, hot);
 
   const next = code.loop();
   const stepHere = code.block();
@@ -144,7 +153,15 @@ export function interpreterModule(shapes: readonly Shape[]): Uint8Array {
 
   const places: number[] = [];
   for (let n = Handler.first + shapes.length + 1; n > 0; n--) places.unshift(code.block());
-  code.get(record).memory(0x2f, 1).branchTable(places);
+  const region = code.block();
+  code.get(record).memory(0x2f, 1).branchTable(places.with(Handler.region, region));
+  code.end();
+  if (translating) {
+    enterRegion(module, context, found);
+    code.branchIf(look);
+    // The instruction beneath.
+    atRecord(code, record, found).memory(0x2f, 1, BENEATH).branchTable(places);
+  }
   code.end();
   // decode
   code.get(record).call(decode).branch(next);
@@ -155,6 +172,9 @@ export function interpreterModule(shapes: readonly Shape[]): Uint8Array {
   // pageEnd: the counting goes on from the end of this page.
   code.get(page).i64(4096).op(0x7c).set(pc);
   code.get(quota).get(record).op(0x6b).set(left).branch(look);
+  code.end();
+  // region: seen to before.
+  code.op(0x00);
   const emitter = new HandlerEmitter(context);
   for (const shape of shapes) {
     code.end();
@@ -168,7 +188,7 @@ export function interpreterModule(shapes: readonly Shape[]): Uint8Array {
     .memory(0x2f, 1)
     .i32(Handler.first + shapes.length)
     .op(0x6b)
-    .callIndirect(outlined)
+    .callIndirect(outlined, translating ? 1 : 0)
     .branchIf(stepHere);
   code.get(record).i32(RECORD).op(0x6a).set(record).branch(next);
   code.end(); // jump: a branch whose target's record is known if it lies in this page
@@ -176,6 +196,11 @@ export function interpreterModule(shapes: readonly Shape[]): Uint8Array {
   code.i32(0).set(landed);
   code.get(quota).get(target).op(0x6a).get(record).op(0x6b).i32(RECORD).op(0x6b).set(quota);
   code.get(target).get(record).op(0x73).i32(~PLACE).op(0x71, 0x45).if();
+  if (translating) {
+    code.get(target).get(record).op(0x4d).if();
+    countBranch(code, target, found, entry, hot);
+    code.end();
+  }
   code.get(target).set(record);
   code.get(quota).get(target).op(0x6b).set(left);
   polled(code, locals, () => code.get(left));
@@ -211,6 +236,46 @@ export function interpreterModule(shapes: readonly Shape[]): Uint8Array {
   module.function([I32, I32], [], "run", code);
   void base;
   return module.bytes();
+}
+
+/** The place of 16 bits that belong to a record, before an offset, on the stack and in `at`. */
+function atRecord(code: Code, record: Local, at: Local): Code {
+  code.get(record).i32(-RECORD_PAGE).op(0x71);
+  code.get(record).i32(PLACE).op(0x71).i32(3).op(0x76);
+  return code.op(0x6a).tee(at);
+}
+
+/** A branch goes to a record. */
+function countBranch(code: Code, record: Local, at: Local, count: Local, hot: number): void {
+  atRecord(code, record, at).get(at).memory(0x2f, 1, HEAT).i32(1).op(0x6a).tee(count).memory(0x3b, 1, HEAT);
+  code.get(count).i32(HOT).op(0x46).if();
+  code.get(record).call(hot).end();
+}
+
+/** Runs the region at the record; on the stack, whether anything was done. */
+function enterRegion(module: Module, { code, locals, operands }: Context, at: Local): void {
+  const { base, block, record, quota, pc, left, flagsKind, flagsA, flagsB } = locals;
+  const kept = [
+    { local: flagsKind, load: 0x28, store: 0x36, align: 2, word: Block.flagsKind },
+    { local: flagsA, load: 0x29, store: 0x37, align: 3, word: Block.flagsA },
+    { local: flagsB, load: 0x29, store: 0x37, align: 3, word: Block.flagsB },
+  ];
+  for (const { local, store, align, word } of kept)
+    code
+      .get(block)
+      .get(local)
+      .memory(store, align, word * 4);
+  code.get(base).get(block);
+  operands.pc();
+  code.get(quota).get(record).op(0x6b).i32(MOST_CALLS);
+  atRecord(code, record, at).memory(0x2f, 1, SLOT).callIndirect(module.signature(REGION_PARAMETERS, REGION_RESULTS));
+  code.set(left).set(pc);
+  for (const { local, load, align, word } of kept)
+    code
+      .get(block)
+      .memory(load, align, word * 4)
+      .set(local);
+  code.get(left).get(quota).get(record).op(0x6b, 0x47);
 }
 
 function orMode(code: Code, { base }: Locals, bits: Local): void {
@@ -283,72 +348,4 @@ function stackPointerCell(code: Code, { base }: Locals): void {
     .i32(5)
     .op(0x46, 0x1b);
   code.op(0x6a);
-}
-
-/** umulh(a, b): by four products of halves. */
-function umulhHelper(): Code {
-  const code = new Code(2);
-  const [a, b] = [0, 1];
-  const middle = code.local(I64);
-  const low = (n: number) => code.get(n).op(0xa7, 0xad);
-  const high = (n: number) => code.get(n).i64(32).op(0x88);
-  // What the lower product carries into the first mixed one, and its carry into the second.
-  high(a);
-  low(b);
-  code.op(0x7e);
-  low(a);
-  low(b);
-  code.op(0x7e).i64(32).op(0x88, 0x7c).set(middle);
-  high(a);
-  high(b);
-  code.op(0x7e);
-  high(middle);
-  code.op(0x7c);
-  low(a);
-  high(b);
-  code.op(0x7e);
-  low(middle);
-  code.op(0x7c).i64(32).op(0x88, 0x7c);
-  return code;
-}
-
-/** smulh(a, b): umulh, less each factor where the other is negative. */
-function smulhHelper(umulh: number): Code {
-  const code = new Code(2);
-  const [a, b] = [0, 1];
-  code.get(a).get(b).call(umulh);
-  code.get(a).i64(63).op(0x87).get(b).op(0x83, 0x7d);
-  code.get(b).i64(63).op(0x87).get(a).op(0x83, 0x7d);
-  return code;
-}
-
-/** Exchanges neighbours of `bits` bits in `v`. */
-function swapNeighbours(code: Code, v: number, bits: number, mask: bigint): void {
-  code.get(v).i64(bits).op(0x88).i64(mask).op(0x83);
-  code.get(v).i64(mask).op(0x83).i64(bits).op(0x86, 0x84).set(v);
-}
-
-function rbitHelper(): Code {
-  const code = new Code(1);
-  swapNeighbours(code, 0, 1, 0x5555_5555_5555_5555n);
-  swapNeighbours(code, 0, 2, 0x3333_3333_3333_3333n);
-  swapNeighbours(code, 0, 4, 0x0f0f_0f0f_0f0f_0f0fn);
-  swapNeighbours(code, 0, 8, 0x00ff_00ff_00ff_00ffn);
-  swapNeighbours(code, 0, 16, 0x0000_ffff_0000_ffffn);
-  code.get(0).i64(32).op(0x89);
-  return code;
-}
-
-/** rev(value, bytes): reverses the bytes in each group. */
-function revHelper(): Code {
-  const code = new Code(2);
-  const [v, bytes] = [0, 1];
-  swapNeighbours(code, v, 8, 0x00ff_00ff_00ff_00ffn);
-  code.get(bytes).i32(2).op(0x46).if();
-  code.get(v).return().end();
-  swapNeighbours(code, v, 16, 0x0000_ffff_0000_ffffn);
-  code.get(bytes).i32(4).op(0x46).if();
-  code.get(v).return().end();
-  code.get(v).i64(32).op(0x89);
-  return code;
 }

@@ -2,9 +2,9 @@
 // thousands of shapes of SIMD instructions, and a program has few of them.
 
 import { Code, I32, type Local, Module, V128 } from "./binary.js";
-import type { Context, Flags, Helpers, Locals } from "./function.js";
+import type { Context, Flags, Locals } from "./function.js";
 import { HandlerEmitter } from "./handlers.js";
-import { HelperFunctions } from "./helpers.js";
+import { neededHelpers } from "./helpers.js";
 import { Block } from "./record.js";
 import { RecordOperands } from "./record-operands.js";
 import type { Node, Shape } from "./trace.js";
@@ -96,9 +96,9 @@ function outlinedModule(shape: Shape): Uint8Array {
     flags: NO_FLAGS,
     locals,
     labels: { step, next: step, jump: step, indirect: step },
-    helpers: new HelperFunctions(module) as unknown as Helpers,
+    helpers: neededHelpers(module),
   };
-  new HandlerEmitter(context).effects(shape.effects);
+  new HandlerEmitter(context).effects(shape.effects, () => {});
   code.i32(0).return().end().i32(1);
   module.function(OUTLINED_PARAMETERS, OUTLINED_RESULTS, "handler", code);
   return module.bytes();

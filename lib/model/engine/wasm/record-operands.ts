@@ -1,5 +1,6 @@
 // Operands as the interpreter has them: in the record of the instruction that runs.
 
+import { cells } from "../../cpu/state.js";
 import { type Code, I64, type ValueType } from "./binary.js";
 import type { Locals, Operands } from "./function.js";
 import { WIDE } from "./record.js";
@@ -54,5 +55,9 @@ export class RecordOperands implements Operands {
   pc(): void {
     const { page, record } = this.locals;
     this.code.get(page).get(record).i32(0x3fff).op(0x71).i32(2).op(0x76, 0xad, 0x7c);
+  }
+
+  stackPointer(): void {
+    this.code.get(this.locals.base).memory(0x28, 2, cells.stackPointer * 8);
   }
 }

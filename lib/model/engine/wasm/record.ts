@@ -14,6 +14,13 @@ export const EPOCH = RECORDS_END + 16;
 export const HOST = EPOCH + 4;
 /** The instructions that the records were made of. */
 export const WORDS = RECORDS_END + 0x1000;
+/**
+ * For the translator, 16 bits for each record: how often a branch went there; where a region begins, the handler of the
+ * instruction, and the region's place in the table.
+ */
+export const HEAT = WORDS + 0x1000;
+export const BENEATH = HEAT + 2 * RECORDS;
+export const SLOT = BENEATH + 2 * RECORDS;
 
 /** Handlers that no shape has. */
 export const Handler = {
@@ -23,7 +30,9 @@ export const Handler = {
   step: 1,
   /** The next page. */
   pageEnd: 2,
-  first: 3,
+  /** A region of translated code begins here. */
+  region: 3,
+  first: 4,
 } as const;
 
 /** What the interpreter and JavaScript tell each other: offsets in 32-bit words from the block's begin. */
@@ -56,8 +65,12 @@ export const Block = {
   owner: 16,
   /** Where the chunks of memory for records are; 0: no more. */
   chunks: 17,
-  words: 96,
+  /** PSTATE.NZCV between regions: its kind, and (64 bits) its operands. */
+  flagsKind: 96,
+  flagsA: 98,
+  flagsB: 100,
+  words: 104,
 } as const;
 
 /** Room for so many chunks. */
-export const MOST_CHUNKS = Block.words - Block.chunks;
+export const MOST_CHUNKS = Block.flagsKind - Block.chunks;
