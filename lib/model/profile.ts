@@ -7,7 +7,7 @@ import { chosenHost, type HostChoice } from "./host/choice.js";
 import type { Host } from "./host/host.js";
 import { servedPart } from "./served.js";
 
-const engines = ["auto", "evaluator", "interpreter"] as const;
+const engines = ["auto", "evaluator", "interpreter", "translator"] as const;
 export type EngineName = (typeof engines)[number];
 
 export interface ModelOptions {
@@ -27,8 +27,9 @@ export interface ModelOptions {
   readonly impersonate?: boolean;
   /**
    * What runs guests. "evaluator": plain TypeScript; "interpreter": generated WebAssembly, and the evaluator for what it
-   * has not got; "auto", the default: the interpreter for guests that run for more than an instant. The guest sees no
-   * difference but the time it takes.
+   * has not got; "translator": the interpreter, and WebAssembly made of the guest's code where that is hot; "auto", the
+   * default: the interpreter for guests that run for more than an instant. The guest sees no difference but the time it
+   * takes.
    */
   readonly engine?: EngineName;
   /** Upper bound of one VM's linear memory: guest RAM, run pages, CPU states. 4 GiB - 64 KiB at most and by default. */

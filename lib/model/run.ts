@@ -461,7 +461,14 @@ function engineOf(vcpu: VcpuState, bus: SlotBus, environment: Environment): Eval
     const at = vcpu.get("engine") >>> 0;
     return at === 0 ? null : at;
   };
-  return new Interpreter(vcpu.cpu, bus, environment, { block, chunk }, engine === "auto" ? WARM_UP : 0);
+  return new Interpreter(
+    vcpu.cpu,
+    bus,
+    environment,
+    { block, chunk },
+    engine === "auto" ? WARM_UP : 0,
+    engine === "translator" ? "translating" : "alone",
+  );
 }
 
 function environmentOf(vcpu: VcpuState, eventFds: EventFds, pmu: Pmu, shootdown: Shootdown, slice: Slice): Environment {

@@ -37,7 +37,11 @@ function figures(text: string, repeat: number): Figures {
   return new Map(lines.map((line) => line.split(" ")).map(([name, us]) => [name!, Number(us) / repeat]));
 }
 
-async function onModel(engine: "evaluator" | "interpreter", elf: string, repeat: number): Promise<Figures> {
+async function onModel(
+  engine: "evaluator" | "interpreter" | "translator",
+  elf: string,
+  repeat: number,
+): Promise<Figures> {
   const sent: number[] = [];
   using kvm = Kvm.open({ backend: "model", model: { engine } });
   const devices = [new Pl011({ send: (byte) => sent.push(byte) }), new Pl031()];
@@ -61,12 +65,19 @@ try {
   const [few, many] = [build(folder, ONCE), build(folder, OFTEN)];
   const evaluator = await onModel("evaluator", few, ONCE);
   const interpreter = await onModel("interpreter", many, OFTEN);
+  const translator = await onModel("translator", many, OFTEN);
   const qemu = onQemu(many, OFTEN);
-  console.log("part          evaluator   interpreter          QEMU   µs for one round; × QEMU's time");
+  console.log(
+    "part          evaluator   interpreter   translator         QEMU   µs for one round; QEMU's time ÷ theirs",
+  );
   for (const [part, us] of interpreter) {
     const theirs = qemu?.get(part);
-    const columns = [evaluator.get(part), us, theirs].map((value) => (value?.toFixed(0) ?? "-").padStart(12));
-    console.log(`${part.padEnd(10)} ${columns.join(" ")}   × ${theirs ? (us / theirs).toFixed(2) : "-"}`);
+    const translated = translator.get(part)!;
+    const columns = [evaluator.get(part), us, translated, theirs].map((value) =>
+      (value?.toFixed(0) ?? "-").padStart(12),
+    );
+    const ratios = [us, translated].map((ours) => (theirs ? (theirs / ours).toFixed(2) : "-").padStart(6));
+    console.log(`${part.padEnd(10)} ${columns.join(" ")}   ${ratios.join(" ")}`);
   }
 } finally {
   rmSync(folder, { recursive: true, force: true });

@@ -4,12 +4,12 @@ import type { CpuState } from "../../lib/model/cpu/state.js";
 import { type Bus, type Environment, Evaluator } from "../../lib/model/engine/evaluator.js";
 import { Interpreter, type Room } from "../../lib/model/engine/wasm/interpreter.js";
 
-export const engineNames = ["evaluator", "interpreter"] as const;
+export const engineNames = ["evaluator", "interpreter", "translator"] as const;
 export type EngineName = (typeof engineNames)[number];
 
 export function engineName(name: string): EngineName {
   const found = engineNames.find((known) => known === name);
-  if (found === undefined) throw new RangeError(`the engine must be ${engineNames.join(" or ")}, got ${name}`);
+  if (found === undefined) throw new RangeError(`the engine must be ${engineNames.join(", ")}, got ${name}`);
   return found;
 }
 
@@ -21,7 +21,7 @@ export function makeEngine(
   room: Room,
 ): Evaluator | Interpreter {
   if (name === "evaluator") return new Evaluator(state, bus, environment);
-  return new Interpreter(state, bus, environment, room);
+  return new Interpreter(state, bus, environment, room, 0, name === "translator" ? "translating" : "alone");
 }
 
 /** Gives away the memory from `first` on. */
