@@ -3,6 +3,7 @@
 
 import assert from "node:assert/strict";
 import { encode } from "../../lib/model/a64/bits.js";
+import { vectorFeatures } from "../../lib/model/a64/features.js";
 import type { Insn } from "../../lib/model/a64/insn.js";
 import { a64 } from "../../lib/model/a64/table.js";
 import { CpuState, cells } from "../../lib/model/cpu/state.js";
@@ -22,10 +23,12 @@ const HVC = 0xd400_0002;
 /** More than the interpreter leaves to the evaluator. */
 const BUDGET = 5_000;
 const CASES = 1_500;
+const VECTOR_CASES = Number(process.env["KVM_ARM64_LOCKSTEP_CASES"] ?? 1_500);
 
 /** What leads away from the block, or asks the world. */
 const leaves = /^(B|BL|BR|BLR|RET|ERET|HVC|SMC|WFI|WFE|BRA|BLRA|RETA|ERETA|MSR|SYS|DC|HLT|BRK|B\.cond|CB|TB)/;
 const rows: readonly Insn[] = a64.filter(({ name, run }) => run !== null && !leaves.test(name));
+const vectorRows = rows.filter(({ needs }) => needs.some((feature) => vectorFeatures.has(feature)));
 const MRS = a64.find(({ name }) => name === "MRS")!;
 
 /** What the memory has before each block: random numbers, and no tables. */
@@ -49,6 +52,21 @@ class Machine {
     this.engine = makeEngine(name, this.state, bus, environment, roomIn(memory, ROOM_AT));
   }
 
+  /** What SIMD and floating point find difficult: special values, in lanes of one width each. */
+  private vectors(random: Random, set: (cell: number, value: bigint) => void): void {
+    for (let n = 0; n < 64; n += 2) {
+      const bits = random.pick([16, 32, 64, 64, 0] as const);
+      const half = () => {
+        if (bits === 0) return random.value();
+        let value = 0n;
+        for (let at = 0; at < 64; at += bits) value |= random.float(bits) << BigInt(at);
+        return value;
+      };
+      set(n, half());
+      set(n + 1, half());
+    }
+  }
+
   /** Runs a block until it leaves for EL2, or takes an exception, whose vector does. */
   run(random: Random, words: readonly number[]): Stop {
     const { state, ram } = this;
@@ -61,7 +79,12 @@ class Machine {
     view.setBigUint64(0xc000 + 8, RAM | (1n << 10n) | (3n << 8n) | 1n, true);
     for (let n = 0; n < 31; n++)
       state.setX(n, random.chance(50) ? DATA + BigInt(random.below(0x2000) * 8) : random.quad());
-    for (let n = 0; n < 64; n++) state.quads[cells.v + n] = random.quad();
+    this.vectors(random, (n, value) => {
+      state.quads[cells.v + n] = value;
+    });
+    // RMode, FZ, FZ16, DN, AHP; IXC, and the others but QC.
+    state.fpcr = random.chance(50) ? 0 : (random.word() & 0x07c8_0000) >>> 0;
+    state.fpsr = random.chance(50) ? 0x10 : random.word() & 0x9f;
     state.spEl0 = random.quad();
     state.spEl1 = DATA + 0x1000n;
     state.pc = RAM;
@@ -82,9 +105,9 @@ class Machine {
 }
 
 /** Words of random rows; of registers, few. */
-function block(random: Random): number[] {
+function block(random: Random, from: readonly Insn[]): number[] {
   return Array.from({ length: 1 + random.below(WORDS) }, () => {
-    const row = random.chance(5) ? MRS : rows[random.below(rows.length)]!;
+    const row = from === rows && random.chance(5) ? MRS : from[random.below(from.length)]!;
     const values: Record<string, number> = {};
     for (const { name, bits } of row.encoding.fields) values[name] = random.below(2 ** bits);
     return encode(row.encoding, values);
@@ -92,23 +115,27 @@ function block(random: Random): number[] {
 }
 
 describe("the interpreter, beside the evaluator", () => {
-  it(`ends as it does in ${CASES} random blocks, to the last bit of registers and memory`, function () {
-    this.timeout(120_000);
-    const [first, second] = engineNames.map((name) => new Machine(name)) as [Machine, Machine];
-    for (let number = 0; number < CASES; number++) {
-      const words = block(new Random(number));
-      const stops = [first, second].map((machine) => machine.run(new Random(number), words));
+  for (const [what, from, cases] of [
+    ["", rows, CASES],
+    [" of SIMD and floating point", vectorRows, VECTOR_CASES],
+  ] as const)
+    it(`ends as it does in ${cases} random blocks${what}, to the last bit of registers and memory`, function () {
+      this.timeout(240_000);
+      const [first, second] = engineNames.map((name) => new Machine(name)) as [Machine, Machine];
+      for (let number = 0; number < cases; number++) {
+        const words = block(new Random(number), from);
+        const stops = [first, second].map((machine) => machine.run(new Random(number), words));
 
-      const what = `case ${number}: ${words.map((word) => word.toString(16)).join(" ")}`;
-      assert.deepEqual(stops[1], stops[0], what);
-      for (let n = 0; n < cells.attention; n++) {
-        if (n !== cells.discarded) assert.equal(second.state.quads[n], first.state.quads[n], `cell ${n}, ${what}`);
+        const what = `case ${number}: ${words.map((word) => word.toString(16)).join(" ")}`;
+        assert.deepEqual(stops[1], stops[0], what);
+        for (let n = 0; n < cells.attention; n++) {
+          if (n !== cells.discarded) assert.equal(second.state.quads[n], first.state.quads[n], `cell ${n}, ${what}`);
+        }
+        for (let n = cells.v; n < cells.temporary; n++) {
+          assert.equal(second.state.quads[n], first.state.quads[n], `cell ${n}, ${what}`);
+        }
+        assert.equal(Buffer.compare(second.ram, first.ram), 0, `memory, ${what}`);
       }
-      for (let n = cells.v; n < cells.temporary; n++) {
-        assert.equal(second.state.quads[n], first.state.quads[n], `cell ${n}, ${what}`);
-      }
-      assert.equal(Buffer.compare(second.ram, first.ram), 0, `memory, ${what}`);
-    }
-    assert.equal(second.engine.executed, first.engine.executed);
-  });
+      assert.equal(second.engine.executed, first.engine.executed);
+    });
 });

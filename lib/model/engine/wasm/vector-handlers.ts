@@ -1,9 +1,11 @@
 // The code of what a trace does with the SIMD&FP registers.
 
+import { cells } from "../../cpu/state.js";
 import { type Code, type Local, V128, type ValueType } from "./binary.js";
 import type { Context } from "./function.js";
 import type { Table } from "./memory-access.js";
 import { Block } from "./record.js";
+import { simdOpcode } from "./simd-opcodes.js";
 import type { Effect, Node } from "./trace.js";
 
 /** Who makes the code of a trace: where values come from is its matter. */
@@ -28,6 +30,9 @@ const AND = 0x4e;
 /** Loads into, and stores of, general values of 64 bits. */
 const WIDE_LOAD = { 1: 0x31, 2: 0x33, 4: 0x35, 8: 0x29 } as const;
 const WIDE_STORE = { 1: 0x3c, 2: 0x3d, 4: 0x3e, 8: 0x37 } as const;
+
+const FPSR = cells.fpsrFpcr * 8;
+const QC = 1 << 27;
 
 type PartBytes = 1 | 2 | 4 | 8;
 type Bits = 8 | 16 | 32 | 64;
@@ -129,7 +134,7 @@ function storeLow(emitter: TraceCode, bytes: number, value: Node, offset: number
 
 /** The code of a value; false: it is none of these. */
 export function vectorValue(emitter: TraceCode, node: Node): boolean {
-  const { code } = emitter.context;
+  const { code, locals } = emitter.context;
   const { op, args, extra } = node;
   switch (op) {
     case "readV":
@@ -149,6 +154,34 @@ export function vectorValue(emitter: TraceCode, node: Node): boolean {
       emitter.value(args[0]!);
       code.vector(EXTRACT[bits], index);
       if (bits < 64) code.op(0xad);
+      return true;
+    }
+    case "simd":
+      for (const arg of args) emitter.value(arg);
+      code.vector(simdOpcode(String(extra)));
+      return true;
+    case "number":
+      code.i32(extra as number);
+      return true;
+    case "constantV": {
+      const [low, high] = String(extra).split(":");
+      vectorConstant(code, BigInt(`0x${low}`), BigInt(`0x${high}`));
+      return true;
+    }
+    case "shuffle": {
+      for (const arg of args) emitter.value(arg);
+      if (args.length === 1) {
+        const twice = emitter.temporary(V128);
+        code.tee(twice).get(twice);
+      }
+      code.vector(0x0d, ...String(extra).split(",").map(Number));
+      return true;
+    }
+    case "saturated": {
+      emitter.value(args[0]!);
+      emitter.value(args[1]!);
+      code.vector(0x53).if();
+      code.get(locals.base).get(locals.base).memory(0x28, 2, FPSR).i32(QC).op(0x72).memory(0x36, 2, FPSR).end();
       return true;
     }
     case "zeroV":

@@ -5,6 +5,7 @@ import { cells } from "../../cpu/state.js";
 import { I32, I64, V128 } from "./binary.js";
 import type { Recorder } from "./recorder.js";
 import { type Effect, type Node, refuse, unsupported } from "./trace.js";
+import { VectorInteger } from "./vector-integer.js";
 
 type Vectors = VectorOperations<Node, Node, Node, Node>;
 
@@ -16,6 +17,7 @@ export type MakeVector = (op: string, args: readonly Node[], extra?: string | nu
 /** The operations that have code; all others are refused. */
 function operations(machine: Recorder): Partial<Vectors> {
   const make: MakeVector = (op, args, extra = "") => machine.trace.node(op, V128, args, extra);
+  const integer = new VectorInteger(() => machine.trace);
   /** The cell of a part of a register. */
   const cell = (n: number, byte = 0): Node =>
     machine.trace.node("cell", I32, [], "", BigInt(cells.v * 8 + n * VECTOR_BYTES + byte));
@@ -53,6 +55,25 @@ function operations(machine: Recorder): Partial<Vectors> {
     else replaceLast({ ...before, args: [...before.args, value] });
   };
 
+  /** Byte n of the result is byte `place(n)` of the lower `bytes` bytes of all parts, one after the other. */
+  const gather = (parts: readonly Node[], bytes: number, place: (n: number) => number): Node => {
+    const from = Array.from({ length: bytes }, (_, n) => {
+      const at = place(n);
+      return { part: Math.floor(at / bytes), byte: at % bytes };
+    });
+    let all = parts[0]!;
+    for (let part = 1; part < parts.length; part++) {
+      const chosen = Array.from({ length: 16 }, (_, n) => {
+        const known = from[n];
+        if (known === undefined) return n;
+        if (known.part === part) return 16 + known.byte;
+        return part === 1 && known.part === 0 ? known.byte : n;
+      });
+      all = integer.shuffle(all, parts[part]!, chosen);
+    }
+    return bytes === 16 ? all : make("low", [all], 8 * bytes);
+  };
+
   return {
     checkFp: () => machine.trace.effect("checkFp", []),
     v: (n) => make("readV", [cell(n)]),
@@ -64,6 +85,20 @@ function operations(machine: Recorder): Partial<Vectors> {
       if (old!.op !== "readV" || placeOf(old!) !== cell(n).value) return refuse();
       trace.effect("writeLane", [lane!], bits!, cell(n, (index! * bits!) / 8));
     },
+
+    unary: (op, bits, a) => integer.unary(op, bits, a),
+    binary: (op, bits, a, b) => integer.binary(op, bits, a, b),
+    ternary: (op, _bits, accumulator, a, b) => integer.ternary(op, accumulator, a, b),
+    shift: (op, bits, a, amount) => integer.shift(op, bits, a, amount),
+    widen: (signedness, bits, half, a) => integer.widen(signedness, bits, half, a),
+    narrow: (op, bits, a) => integer.narrow(op, bits, a),
+    polynomialProduct: (bits, half, a, b) => integer.polynomialProduct(bits, half, a, b),
+    reduce(op, bits, lanes, a) {
+      const reduced = integer.reduce(op, bits, lanes, a);
+      return make("low", [reduced.value], reduced.bits);
+    },
+    shuffle: (a, b, bytes) => integer.shuffle(a, b, bytes),
+    lookUp: (tables, indices, otherwise) => integer.lookUp(tables, indices, otherwise),
 
     vectorConstant(low, high) {
       if (low === 0n && high === 0n) return make("zeroV", []);
@@ -93,12 +128,28 @@ function operations(machine: Recorder): Partial<Vectors> {
       replaceLast({ ...effects.at(-1)!, args: [...effects.at(-1)!.args, second] });
     },
     loadStructures(count, bits, lanes, address) {
-      if (count > 1) return refuse();
-      return [load((lanes * bits) / 8, bits / 8, address)];
+      const bytes = (lanes * bits) / 8;
+      if (count === 1) return [load(bytes, bits / 8, address)];
+      const parts = Array.from({ length: count }, (_, n) =>
+        load(bytes, bits / 8, machine.w64.add(address, machine.w64.immediate(n * bytes))),
+      );
+      const element = bits / 8;
+      return parts.map((_, vector) =>
+        gather(parts, bytes, (n) => element * (count * Math.floor(n / element) + vector) + (n % element)),
+      );
     },
     storeStructures(bits, lanes, address, vectors) {
-      if (vectors.length > 1) return refuse();
-      store((lanes * bits) / 8, bits / 8, address, vectors[0]!);
+      const bytes = (lanes * bits) / 8;
+      const element = bits / 8;
+      const count = vectors.length;
+      for (let part = 0; part < count; part++) {
+        const at = part === 0 ? address : machine.w64.add(address, machine.w64.immediate(part * bytes));
+        const place = (n: number) => {
+          const lane = Math.floor((part * bytes + n) / element);
+          return bytes * (lane % count) + element * Math.floor(lane / count) + (n % element);
+        };
+        store(bytes, element, at, count === 1 ? vectors[0]! : gather(vectors, bytes, place));
+      }
     },
   };
 }
