@@ -244,7 +244,7 @@ const el1Regs = [
   row("MPAM1_EL1",       [3, 0, 10,  5, 0], "rw", NEVER,      MPAM),
   row("MPAM0_EL1",       [3, 0, 10,  5, 1], "rw", NEVER,      MPAM),
   row("MPAMSM_EL1",      [3, 0, 10,  5, 3], "rw", NEVER,      MPAM),
-  row("VBAR_EL1",        [3, 0, 12,  0, 0], "rw", EVERY,      { reset: 0n, guestWritable: 0xffff_ffff_ffff_f800n }),
+  row("VBAR_EL1",        [3, 0, 12,  0, 0], "rw", EVERY,      { reset: 0n, guestWritable: 0xffff_ffff_ffff_ffe0n }),
   row("ISR_EL1",         [3, 0, 12,  1, 0], "r",  NEVER),
   row("DISR_EL1",        [3, 0, 12,  1, 1], "rw", EVERY,      { reset: 0n }),
   row("CONTEXTIDR_EL1",  [3, 0, 13,  0, 1], "rw", EVERY,      { reset: 0n }),

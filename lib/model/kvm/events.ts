@@ -5,7 +5,7 @@ import { injectSError, takePendingInterrupt } from "../cpu/exceptions.js";
 import { Pstate } from "../cpu/state.js";
 import { Feature } from "../vcpu-features.js";
 import type { VcpuState } from "../vcpu-state.js";
-import { commitAbort, pendAbort } from "./inject.js";
+import { commitAbort, enterException, pendAbort } from "./inject.js";
 
 const PENDING = 0;
 const HAS_ESR = 1;
@@ -51,7 +51,7 @@ export function setEvents(vcpu: VcpuState, events: Uint8Array): void {
   }
   pendSError(vcpu, events, call);
   if (vcpu.cpu.pendingSError !== null && (vcpu.cpu.mode & Pstate.A) === 0)
-    takePendingInterrupt(vcpu.cpu, vcpu.pstateBits);
+    enterException(vcpu, () => takePendingInterrupt(vcpu.cpu, vcpu.pstateBits));
 }
 
 function pendSError(vcpu: VcpuState, events: Uint8Array, call: string): void {

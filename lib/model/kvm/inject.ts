@@ -80,7 +80,16 @@ function pendAbort32({ cpu }: VcpuState, access: "instruction" | "data", address
 export function commitAbort(vcpu: VcpuState): void {
   if (vcpu.exchange("abortPending", 0) === 0) return;
   if (vcpu.feature(Feature.el1_32bit)) takeAbort32(vcpu);
-  else takeException(vcpu.cpu, "synchronous", vcpu.cpu.pc, vcpu.pstateBits);
+  else enterException(vcpu, () => takeException(vcpu.cpu, "synchronous", vcpu.cpu.pc, vcpu.pstateBits));
+}
+
+/** Bits of VBAR_EL1 that the CPU makes nothing of. */
+const VBAR_RES0 = 0x7ffn;
+
+/** KVM's own way into an exception: its vector is counted from all that is in VBAR_EL1. */
+export function enterException({ cpu }: VcpuState, take: () => void): void {
+  take();
+  cpu.pc = BigInt.asUintN(64, cpu.pc + (cpu.get("VBAR_EL1") & VBAR_RES0));
 }
 
 /** SCTLR bits that say what PSTATE becomes. */
