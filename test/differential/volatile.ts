@@ -36,6 +36,7 @@ export const hostsOwn: readonly (readonly [id: bigint, bits: bigint, reason: str
   [0x6030_0000_0013_c289n, ALL, "AFSR1_EL1: the same"],
   [0x6030_0000_0013_c518n, ALL, "AMAIR_EL1: the same"],
   [0x6030_0000_0013_c080n, 0xfe0_0000_0000n, "SCTLR_EL1: bits of features that QEMU's CPU lacks do not stay there"],
+  [0x6030_0000_0013_a038n, ALL, "DBGVCR32_EL2: the same, after a run of AArch32"],
   [0x6030_0000_0013_8010n, ALL, "MDCCINT_EL1: QEMU's CPUs read no value, so that KVM saves whatever was there"],
 ];
 
