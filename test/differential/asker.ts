@@ -1,5 +1,6 @@
 // On a machine with a genuine /dev/kvm: asks it the sequences that come over a line, and sends back what it said. Says on
-// descriptor 3 when it begins with a sequence (+), and when nothing is left to do (-).
+// descriptor 3 when it begins with a sequence (+), with an op if that is asked for (its place), and when nothing is left
+// to do (-).
 
 import { openSync, readFileSync, readSync, writeSync } from "node:fs";
 import { parseArgs } from "node:util";
@@ -16,6 +17,8 @@ const { values } = parseArgs({
     port: { type: "string" },
     /** Where to record this host; without it, it is not recorded. */
     capture: { type: "string" },
+    /** The op that the asker before this one died over. */
+    "died-at": { type: "string" },
   },
 });
 
@@ -42,12 +45,14 @@ if (values.capture !== undefined) writeCapture(values.capture, kernel);
 const capture = values.capture === undefined ? null : readFileSync(values.capture, "utf8");
 const reference = openNative();
 const mark = newMark();
-send(frame(helloMark, { mark, kernel, facts: factsOf(reference, kernel), capture }));
-for (const { id, sequences, whole } of requests(mark)) {
+const diedAt = values["died-at"] === undefined ? null : Number(values["died-at"]);
+send(frame(helloMark, { mark, kernel, facts: factsOf(reference, kernel), capture, diedAt }));
+for (const { id, sequences, whole, tell } of requests(mark)) {
   if (sequences.length === 0) break;
   const replies = sequences.map((sequence) => {
     writeSync(ALIVE, "+");
-    const answers = askAll(reference, sequence, whole);
+    const before = tell === "each op" ? (at: number) => void writeSync(ALIVE, `${at}\n`) : undefined;
+    const answers = askAll(reference, sequence, whole, before);
     const writer = new SaidWriter();
     for (const said of answers.said) writer.add(said);
     return { said: writer.bytes(), whole: answers.whole };

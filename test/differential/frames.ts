@@ -17,6 +17,8 @@ export interface Hello {
   readonly facts: HostFacts;
   /** A capture of the host, as text; only the first process takes one. */
   readonly capture: string | null;
+  /** The place of the op that the process before this one did not outlive, if it told. */
+  readonly diedAt: number | null;
 }
 
 /** Without sequences: there is nothing more to do. */
@@ -25,6 +27,8 @@ export interface Request {
   readonly sequences: readonly Sequence[];
   /** The op, of the only sequence, whose outcome is wanted whole. */
   readonly whole: number | null;
+  /** "each op": the host's program is told of every op before it is made. */
+  readonly tell: "sequences" | "each op";
 }
 
 export interface Reply {

@@ -40,7 +40,12 @@ describe("answers in short", () => {
 describe("frames", () => {
   it("come whole from whatever parts they arrive in, and not with another mark", () => {
     const [ours, others] = [newMark(), newMark()];
-    const request: Request = { id: 3, sequences: [[{ verb: "v", on: "kvm", args: [1n, null] }]], whole: 2 };
+    const request: Request = {
+      id: 3,
+      sequences: [[{ verb: "v", on: "kvm", args: [1n, null] }]],
+      whole: 2,
+      tell: "sequences",
+    };
     const reader = new FrameReader(ours);
     const bytes = Buffer.concat([frame(others, { ...request, id: 9 }), frame(ours, request)]);
     const read: unknown[] = [];
@@ -56,11 +61,12 @@ describe("frames", () => {
 describe("the line to an asker", () => {
   const sequence: Sequence = [{ verb: "kvm.getApiVersion", on: "kvm", args: [] }];
   const said: Said[] = [{ threw: null, value: 12, crc: 0 }];
-  const hello = (mark: Uint8Array): Hello => ({
+  const hello = (mark: Uint8Array, diedAt: number | null = null): Hello => ({
     mark,
     kernel: "6.12",
     facts: { kernel: "6.12", features: 0, registers: [], devices: [], mte: false, ipaBits: 40 },
     capture: "{}",
+    diedAt,
   });
   let folder: string;
   let server: Server;
@@ -78,14 +84,14 @@ describe("the line to an asker", () => {
     const path = join(folder, "socket");
     server = createServer((socket: Socket) => {
       let reader: FrameReader;
-      const begin = (): void => {
+      const begin = (diedAt: number | null): void => {
         const mark = newMark();
         reader = new FrameReader(mark);
-        socket.write(frame(helloMark, hello(mark)));
+        socket.write(frame(helloMark, hello(mark, diedAt)));
         current = { mark, live: lives.shift() ?? (() => null) };
       };
       let current: { mark: Uint8Array; live: (request: Request) => Uint8Array | null };
-      begin();
+      begin(null);
       socket.on("data", (bytes: Buffer) => {
         reader.push(bytes);
         for (
@@ -94,7 +100,7 @@ describe("the line to an asker", () => {
           request = reader.next() as Request | null
         ) {
           const answer = current.live(request);
-          if (answer === null) return begin();
+          if (answer === null) return begin(request.tell === "each op" ? 0 : null);
           const reply: Reply = { id: request.id, said: request.sequences.map(() => answer), whole: null };
           socket.write(frame(current.mark, reply));
         }
@@ -127,8 +133,21 @@ describe("the line to an asker", () => {
     const live = ({ sequences }: Request) => (sequences.some(([op]) => op?.verb === "deadly") ? null : written(said));
     const { line } = await Line.open(askers(live, live, live, live));
     const [first, second] = await Promise.allSettled([line.ask(deadly, null), line.ask(sequence, null)]);
-    assert.equal(first.status === "rejected" && first.reason.message, "no asker outlives it");
+    assert.equal(first.status === "rejected" && first.reason.message, "no asker outlives op 0: deadly on kvm");
     assert.deepEqual(second.status === "fulfilled" && second.value.said, said);
+    line.close();
+  });
+
+  it("asks again what came back as nonsense, and gives up in the end", async () => {
+    const nonsense = [
+      Uint8Array.of(255, 0),
+      Uint8Array.of(255, 0),
+      written(said),
+      ...Array(3).fill(Uint8Array.of(255, 0)),
+    ];
+    const { line } = await Line.open(askers(() => nonsense.shift()!));
+    assert.deepEqual((await line.ask(sequence, null)).said, said);
+    await assert.rejects(line.ask(sequence, null), /no asker outlives it with its senses/);
     line.close();
   });
 

@@ -60,7 +60,8 @@ export class Line implements Reference {
   }
 
   close(): void {
-    if (this.#mark !== null) this.#socket.write(frame(this.#mark, { id: 0, sequences: [], whole: null }));
+    if (this.#mark !== null)
+      this.#socket.write(frame(this.#mark, { id: 0, sequences: [], whole: null, tell: "sequences" }));
     this.#socket.end();
   }
 
@@ -70,7 +71,8 @@ export class Line implements Reference {
       const id = ++this.#ids;
       this.#asked.set(id, asks);
       const sequences = asks.map(({ sequence }) => sequence);
-      this.#socket.write(frame(this.#mark, { id, sequences, whole: asks[0]!.whole }));
+      const tell = asks[0]!.deaths > 0 ? "each op" : "sequences";
+      this.#socket.write(frame(this.#mark, { id, sequences, whole: asks[0]!.whole, tell }));
     }
   }
 
@@ -98,18 +100,33 @@ export class Line implements Reference {
     this.#reader.expect(hello.mark);
     const lost = [...this.#asked.values()];
     this.#asked.clear();
-    for (const ask of lost[0] ?? []) ask.deaths++;
-    for (const ask of lost.flat().reverse()) {
-      if (ask.deaths >= MOST_DEATHS) ask.reject(new Error("no asker outlives it"));
-      else this.#queue.unshift(ask);
-    }
+    const [inHand = []] = lost;
+    for (const ask of inHand) ask.deaths++;
+    const op = hello.diedAt === null ? undefined : inHand[0]?.sequence[hello.diedAt];
+    this.#again(lost.flat(), op === undefined ? "it" : `op ${hello.diedAt}: ${op.verb} on ${op.on}`);
     this.#onHello(hello);
   }
 
+  /** `over`: what an asker died over. */
+  #again(asks: readonly Ask[], over: string): void {
+    for (const ask of asks.toReversed()) {
+      if (ask.deaths >= MOST_DEATHS) ask.reject(new Error(`no asker outlives ${over}`));
+      else this.#queue.unshift(ask);
+    }
+  }
+
+  /** What makes no sense is asked again: Node loses its memory there before it dies. */
   #answer({ id, said, whole }: Reply): void {
     const asks = this.#asked.get(id) ?? [];
     this.#asked.delete(id);
-    for (const [n, ask] of asks.entries()) ask.resolve({ said: readSaid(said[n]!), whole });
+    for (const [n, ask] of asks.entries()) {
+      try {
+        ask.resolve({ said: readSaid(said[n]!), whole });
+      } catch {
+        ask.deaths++;
+        this.#again([ask], "it with its senses");
+      }
+    }
   }
 
   #fail(error: Error): void {

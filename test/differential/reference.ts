@@ -17,13 +17,20 @@ export interface Reference {
   ask(sequence: Sequence, whole: number | null): Promise<Answers>;
 }
 
-export function askAll(system: SystemFd, sequence: Sequence, whole: number | null): Answers {
+/** `before`: told of the place of each op before it is made. */
+export function askAll(
+  system: SystemFd,
+  sequence: Sequence,
+  whole: number | null,
+  before: (at: number) => void = () => {},
+): Answers {
   const world = new World(system);
   const picture = new Picture();
   const said: Said[] = [];
   let kept: Outcome | null = null;
   try {
     for (const [at, op] of sequence.entries()) {
+      before(at);
       const outcome = world.perform(op, picture.plan(op));
       said.push(saidOf(op, outcome));
       picture.learn(op, outcome);
