@@ -135,30 +135,18 @@ export function translateStage1(
   access: Access,
 ): Translation | Stage1Fault | WalkFault {
   const high = bit(address, 55);
-  const { tcr } = regime;
   if (!regime.enabled) return withoutTables(regime, address, high, access);
-  const granule = granuleOf(regime, high);
-  const stride = granule - 3;
-  const size = 64 - field(tcr, high ? 16 : 0, 6);
-  const most = regime.largeAddresses && granule === 16 ? 52 : 48;
-  const least = regime.smallTables ? (granule === 16 ? 17 : 16) : 25;
-  if (size > most || size < least) return fault(TRANSLATION, 0);
-  if (!inRange(regime, address, size, high, access)) return fault(TRANSLATION, 0);
-  // EPD0, EPD1: no walks here; E0PD0, E0PD1: none for EL0.
-  if (bit(tcr, high ? 23 : 7)) return fault(TRANSLATION, 0);
-  if (access.unprivileged && regime.el0Prevention && bit(tcr, high ? 56 : 55)) return fault(TRANSLATION, 0);
+  const walk = walkOf(regime, high);
+  if (walk === null || !inRange(regime, address, walk.size, high, access)) return fault(TRANSLATION, 0);
+  if (noWalks(regime, high) || (access.unprivileged && keepsEl0Out(regime, high))) return fault(TRANSLATION, 0);
 
-  const outputBits = Math.min(PARANGE[field(tcr, 32, 3)] ?? 48, regime.physicalBits, granule === 16 ? 52 : 48);
-  let level = 4 - Math.ceil((size - granule) / stride);
-  const ttbr = regime.ttbr[high ? 1 : 0];
-  const tableBits = 3 + size - ((3 - level) * stride + granule);
-  let table = tableBase(ttbr, tableBits, outputBits);
+  const { granule, stride, outputBits } = walk;
+  let { level, width, table } = walk;
   if (table >> BigInt(outputBits) !== 0n) return fault(ADDRESS_SIZE, 0);
 
   // What tables on the way take away: from EL0, writes, execution at EL0 and at EL1.
-  const hierarchical = !(regime.hierarchyOff && bit(tcr, high ? 42 : 41));
+  const hierarchical = isHierarchical(regime, high);
   const taken = { el0: false, write: false, execute0: false, execute1: false };
-  let width = size - ((3 - level) * stride + granule);
   for (;;) {
     const shift = (3 - level) * stride + granule;
     const index = (address >> BigInt(shift)) & ((1n << BigInt(width)) - 1n);
@@ -168,7 +156,7 @@ export function translateStage1(
     const descriptor = read;
     const type = Number(descriptor & 3n);
     const isLeaf = level === 3 ? type === 3 : type === 1;
-    if ((type & 1) === 0 || (level === 3 && type !== 3) || (isLeaf && !mayBeBlock(level, granule))) {
+    if ((type & 1) === 0 || (level === 3 && type !== 3) || (isLeaf && shift > largestBlock(granule))) {
       return fault(TRANSLATION, level);
     }
     if (!isLeaf) {
@@ -200,6 +188,57 @@ export function translateStage1(
   }
 }
 
+/** Where the walks of a range begin, and of what size everything is. */
+export interface Walk {
+  /** log2 of a page, and of the entries of a table. */
+  readonly granule: number;
+  readonly stride: number;
+  /** Bits of a virtual and of a physical address. */
+  readonly size: number;
+  readonly outputBits: number;
+  /** The first level, log2 of the entries of its table, and the table. */
+  readonly level: number;
+  readonly width: number;
+  readonly table: bigint;
+}
+
+/** null: TxSZ is none that there is. */
+export function walkOf(regime: Regime, high: boolean): Walk | null {
+  const { tcr } = regime;
+  const granule = granuleOf(regime, high);
+  const stride = granule - 3;
+  const size = 64 - field(tcr, high ? 16 : 0, 6);
+  const most = regime.largeAddresses && granule === 16 ? 52 : 48;
+  const least = regime.smallTables ? (granule === 16 ? 17 : 16) : 25;
+  if (size > most || size < least) return null;
+  const outputBits = Math.min(PARANGE[field(tcr, 32, 3)] ?? 48, regime.physicalBits, granule === 16 ? 52 : 48);
+  const level = 4 - Math.ceil((size - granule) / stride);
+  const width = size - ((3 - level) * stride + granule);
+  return {
+    granule,
+    stride,
+    size,
+    outputBits,
+    level,
+    width,
+    table: tableBase(regime.ttbr[high ? 1 : 0], 3 + width, outputBits),
+  };
+}
+
+/** EPD0, EPD1: no walks here. */
+export const noWalks = ({ tcr }: Regime, high: boolean): boolean => bit(tcr, high ? 23 : 7);
+/** E0PD0, E0PD1: none for EL0. */
+export const keepsEl0Out = ({ tcr, el0Prevention }: Regime, high: boolean): boolean =>
+  el0Prevention && bit(tcr, high ? 56 : 55);
+/** HPD0, HPD1: what tables say of permissions does not count. */
+export const isHierarchical = ({ tcr, hierarchyOff }: Regime, high: boolean): boolean =>
+  !(hierarchyOff && bit(tcr, high ? 42 : 41));
+/** HA and HD: the hardware keeps dirty state. */
+export const keepsDirtyState = ({ tcr, hardwareFlags }: Regime): boolean =>
+  hardwareFlags >= 2 && bit(tcr, 39) && bit(tcr, 40);
+/** log2 of the largest block: 1 GiB (and 2 MiB) with 4 KiB granules, 32 MiB with 16 KiB, 512 MiB with 64 KiB. */
+export const largestBlock = (granule: number): number => ({ 12: 30, 14: 25, 16: 29 })[granule]!;
+
 /** With stage 1 off an address is its own translation, if there can be such a physical address. */
 function withoutTables(regime: Regime, address: bigint, high: boolean, access: Access): Translation | Stage1Fault {
   const top = topByteIgnored(regime, high, access) ? 56n : 64n;
@@ -218,7 +257,7 @@ function withoutTables(regime: Regime, address: bigint, high: boolean, access: A
 }
 
 /** TBI0, TBI1, and for fetches without TBID0, TBID1. */
-function topByteIgnored({ tcr }: Regime, high: boolean, access: Access): boolean {
+export function topByteIgnored({ tcr }: Regime, high: boolean, access: Pick<Access, "kind">): boolean {
   return bit(tcr, high ? 38 : 37) && !(access.kind === "fetch" && bit(tcr, high ? 52 : 51));
 }
 
@@ -243,11 +282,6 @@ function outputAddress(descriptor: bigint, low: number, granule: number): bigint
   return granule === 16 ? address | (BigInt(field(descriptor, 12, 4)) << 48n) : address;
 }
 
-/** Blocks of 1 GiB and 2 MiB with 4 KiB granules, of 32 MiB with 16 KiB, of 512 MiB with 64 KiB; pages at level 3. */
-function mayBeBlock(level: number, granule: number): boolean {
-  return level === 3 || level === 2 || (level === 1 && granule === 12);
-}
-
 interface Taken {
   readonly el0: boolean;
   readonly write: boolean;
@@ -268,9 +302,8 @@ function finish(
   access: Access,
   taken: Taken,
 ): Stage1Fault | WalkFault | null {
-  const { tcr, hardwareFlags } = regime;
-  const setsAccess = hardwareFlags >= 1 && bit(tcr, 39);
-  const setsDirty = hardwareFlags >= 2 && bit(tcr, 40) && setsAccess && bit(descriptor, 51);
+  const setsAccess = regime.hardwareFlags >= 1 && bit(regime.tcr, 39);
+  const setsDirty = keepsDirtyState(regime) && bit(descriptor, 51);
   if ((descriptor & AF) === 0n && !setsAccess) return fault(ACCESS_FLAG, level);
   const readOnly = (descriptor & AP2) !== 0n;
   const el0 = bit(descriptor, 6) && !taken.el0;

@@ -27,8 +27,9 @@ import {
 } from "../cpu/stage1.js";
 import { type CpuState, cells, Pstate } from "../cpu/state.js";
 import type { Invalidation } from "../cpu/tlb.js";
-import { CODE, GUARDED, MUST_ALIGN, NOTHING, PAGE, PAGE_CACHE_BYTES, PageCache, place } from "./page-cache.js";
-import type { Bus } from "./stop.js";
+import { CODE, GUARDED, MUST_ALIGN, NOTHING, PAGE, PAGE_CACHE_BYTES, PageCache, place, ROOM } from "./page-cache.js";
+import { PHYSICAL_BYTES, PhysicalPages } from "./physical-pages.js";
+import type { Bus, BusAccess } from "./stop.js";
 import type { Cell, Wide } from "./wide.js";
 
 /** ISS.CM, in the description of an access. */
@@ -79,7 +80,9 @@ export interface TablesRoom {
   readonly buffer: ArrayBufferLike;
   readonly offset: number;
 }
-export const TABLES_BYTES = 9 * PAGE_CACHE_BYTES;
+export const TABLES_BYTES = 9 * PAGE_CACHE_BYTES + PHYSICAL_BYTES;
+/** In that room: what the bus has said. */
+export const PHYSICAL_PAGES = 9 * PAGE_CACHE_BYTES;
 
 function context(unprivileged: boolean, pan: boolean, room: TablesRoom | null, n: number): Context {
   const cache = (kind: Access["kind"], k: number) => {
@@ -118,6 +121,9 @@ export class GuestMemory {
   private generation: number;
   private readonly controls = new BigUint64Array(CONTROLS.length);
   private regime!: Regime;
+  private physical = new PhysicalPages();
+  /** Called with what a walk needs to know, when that has changed. */
+  regimeChanged: ((regime: Regime, sctlr: number) => void) | undefined;
   private sctlr = 0;
   /** The address space of what is remembered and not global. */
   private asid = 0;
@@ -127,15 +133,13 @@ export class GuestMemory {
   private topByteIgnored = 0;
   private readonly tables: Tables = {
     read: (ipa) => {
-      const at = this.bus.page(ipa & ~4095n, "read");
+      const at = this.page(ipa, "read");
       if (at < 0) return at;
-      this.busChangedDuringLookup();
       return this.descriptor(Atomics.load(this.m64, (at + Number(ipa & 4095n)) / 8));
     },
     update: (ipa, before, after) => {
-      const at = this.bus.page(ipa & ~4095n, "write");
+      const at = this.page(ipa, "write");
       if (at < 0) return at;
-      this.busChangedDuringLookup();
       const was = this.descriptor(before);
       const index = (at + Number(ipa & 4095n)) / 8;
       return Atomics.compareExchange(this.m64, index, was, this.descriptor(after)) === was;
@@ -157,12 +161,21 @@ export class GuestMemory {
     this.idRegistersChanged();
   }
 
-  /** From now on the tables lie in the memory. */
-  moveTables(room: TablesRoom): void {
+  /** From now on the tables lie in the memory; `engine` is where the engine's room is. */
+  moveTables(room: TablesRoom, engine: number): void {
     this.user = context(true, false, room, 0);
     this.kernel = context(false, false, room, 1);
     this.kernelWithPan = context(false, true, room, 2);
+    for (const { reads, writes, fetches } of this.contexts) {
+      for (const { words } of [reads, writes, fetches]) words[ROOM / 4] = engine;
+    }
+    this.physical = new PhysicalPages(new Int32Array(room.buffer, room.offset + PHYSICAL_PAGES, PHYSICAL_BYTES / 4));
     this.modeChanged(this.mode);
+  }
+
+  /** Tells generated code all that it must know. */
+  tellRegime(): void {
+    this.regimeChanged?.(this.regime, this.sctlr);
   }
 
   /** The bytes of a page may be decoded from now on: writes to it are told. */
@@ -193,6 +206,7 @@ export class GuestMemory {
   private tablesChanged(): void {
     this.regime = regimeOf(this.state);
     this.asid = asidOf(this.regime);
+    this.tellRegime();
     for (const { reads, writes, fetches } of this.contexts) {
       reads.dropLocals();
       writes.dropLocals();
@@ -216,6 +230,7 @@ export class GuestMemory {
     this.sctlr = Number(this.state.get("SCTLR_EL1") & 0xffff_ffffn);
     const { tcr } = this.regime;
     this.topByteIgnored = Number((tcr >> 37n) & ~(tcr >> 51n) & 3n);
+    this.tellRegime();
     this.orderChanged();
     this.flush();
   }
@@ -257,8 +272,9 @@ export class GuestMemory {
     this.flush();
   }
 
-  /** Forgets all translations. */
+  /** Forgets all translations, and what the bus said. */
   flush(): void {
+    this.physical.clear();
     for (const { reads, writes, fetches } of this.contexts) {
       reads.clear();
       writes.clear();
@@ -400,11 +416,10 @@ export class GuestMemory {
     const direction = maintenance || write ? WNR : 0;
     const translation = this.stage1(cache.access, address, (access & CACHE_MAINTENANCE) | direction);
     const ipa = translation.address;
-    const at = this.bus.page(ipa & ~4095n, write ? "write" : "read");
+    const at = this.page(ipa, write ? "write" : "read");
     if (at < 0) {
       this.faults.stage2Data(address, ipa, -at, (access & (ISS_BITS | CACHE_MAINTENANCE)) | direction);
     }
-    this.busChangedDuringLookup();
     const device = isDevice(translation.attributes);
     const isCode = write && this.code?.isCode(at) === true;
     const aligned = device || (this.sctlr & SCTLR_A) !== 0 ? MUST_ALIGN : 0;
@@ -426,9 +441,8 @@ export class GuestMemory {
     const found = translateStage1(this.regime, this.tables, address, this.fetches.access);
     if (found.kind === "fault") this.faults.stage1Fetch(address, found.fsc);
     if (found.kind === "walk") this.faults.stage2Fetch(address, found.ipa, S1PTW | found.fsc);
-    const at = this.bus.page(found.address & ~4095n, "fetch");
+    const at = this.page(found.address, "fetch");
     if (at < 0) this.faults.stage2Fetch(address, found.address, -at);
-    this.busChangedDuringLookup();
     this.fetches.put(lo, hi, 0, at, found.guarded ? GUARDED : 0, found);
   }
 
@@ -437,8 +451,14 @@ export class GuestMemory {
     return this.fetches.isGuarded(this.w[address]!);
   }
 
-  private busChangedDuringLookup(): void {
+  /** The bus's answer for the page of an address. */
+  private page(ipa: bigint, access: BusAccess): number {
+    const page = ipa & ~4095n;
+    const at = this.bus.page(page, access);
+    if (at < 0) return at;
     if (this.buffer !== this.state.memory.buffer) this.views();
+    this.physical.put(page, access, at);
+    return at;
   }
 
   /** Cache maintenance by address: finds the page, as hardware must; a fault has ISS.CM and WnR set. */

@@ -8,7 +8,7 @@ import { I32, I64, Module } from "../wasm/binary.js";
 import type { CodeCache, Regions } from "../wasm/code-cache.js";
 import { neededHelpers } from "../wasm/helpers.js";
 import { REGION_PARAMETERS, REGION_RESULTS } from "../wasm/module.js";
-import { BENEATH, Handler, HEAT, HOST, RECORD, RECORD_PAGE, RECORDS, SLOT, WORDS } from "../wasm/record.js";
+import { BENEATH, Handler, HEAT, HOST, RECORD, RECORD_PAGE, RECORDS, SLOT, TOLD, WORDS } from "../wasm/record.js";
 import { finder, RegionEmitter } from "./emitter.js";
 import { Instructions } from "./instruction.js";
 import { discover, type Place } from "./region.js";
@@ -126,6 +126,7 @@ export class Translator implements Regions {
     m16[(page + BENEATH) / 2 + entry] = beneath;
     m16[(page + SLOT) / 2 + entry] = slot;
     m16[record >>> 1] = Handler.region;
+    m32[(page + TOLD) / 4] = 1;
     // What changes later is found by comparing these.
     for (const place of region.places) m32[(page + WORDS) / 4 + place] = words[place]!;
     const there = this.made.get(page) ?? [];

@@ -7,6 +7,7 @@ import type { Feature } from "../../a64/features.js";
 import { decodeA64 } from "../../a64/table.js";
 import type { CodeWatch, GuestMemory } from "../memory.js";
 import type { Environment } from "../stop.js";
+import { type CodePages, MOST_CODE_PAGES } from "./code-pages.js";
 import { shapeOfRow } from "./library.js";
 import {
   Block,
@@ -19,6 +20,7 @@ import {
   RECORD_PAGE,
   RECORDS,
   RECORDS_END,
+  TOLD,
   WIDE,
   WORDS,
 } from "./record.js";
@@ -52,7 +54,6 @@ export interface Handlers {
 
 export class CodeCache implements CodeWatch {
   regions: Regions | null = null;
-  private readonly pages = new Map<number, number>();
   /** Pages of records that no code has yet; all that there are. */
   private free: number[] = [];
   private all: number[] = [];
@@ -66,6 +67,7 @@ export class CodeCache implements CodeWatch {
   constructor(
     private readonly memory: GuestMemory,
     private readonly block: Int32Array,
+    private readonly pages: CodePages,
     private readonly handlers: Handlers,
     private readonly allocate: Allocate,
     private readonly environment: Environment,
@@ -100,13 +102,13 @@ export class CodeCache implements CodeWatch {
   }
 
   isCode(page: number): boolean {
-    return this.pages.has(page);
+    return this.pages.get(page) !== 0;
   }
 
   written(offset: number, bytes: number): void {
     const page = (offset & PAGE_MASK) >>> 0;
     const at = this.pages.get(page);
-    if (at === undefined) return;
+    if (at === 0) return;
     const last = Math.min(offset + bytes - 1 - page, 4095) >>> 2;
     for (let n = (offset - page) >>> 2; n <= last; n++) this.stale(at, n);
   }
@@ -120,12 +122,12 @@ export class CodeCache implements CodeWatch {
   changed(offset: number): void {
     const page = (offset & PAGE_MASK) >>> 0;
     const at = this.pages.get(page);
-    if (at !== undefined) this.compare(page, at);
+    if (at !== 0) this.compare(page, at);
   }
 
   /** The page of records of a page of the memory, as it is in this epoch; 0: there is no room. */
   records(page: number, epoch: number): number {
-    const at = this.pages.get(page) ?? this.newPage(page);
+    const at = this.pages.get(page) || this.newPage(page);
     if (at === 0) return 0;
     const { m32 } = this.memory;
     if (m32[(at + EPOCH) >>> 2] === epoch) return at;
@@ -147,6 +149,7 @@ export class CodeCache implements CodeWatch {
   }
 
   private newPage(page: number): number {
+    if (this.pages.count === MOST_CODE_PAGES) this.forgetPages();
     const at = this.free.pop() ?? this.take();
     if (at === 0) return 0;
     this.memory.views();
@@ -156,6 +159,7 @@ export class CodeCache implements CodeWatch {
     m16[(at + RECORDS_END) >>> 1] = Handler.pageEnd;
     m32[(at + HOST) >>> 2] = page;
     m32[(at + EPOCH) >>> 2] = NO_EPOCH;
+    m32[(at + TOLD) >>> 2] = 0;
     this.pages.set(page, at);
     this.memory.pageIsCode(page);
     return at;

@@ -25,9 +25,9 @@ const makers: Readonly<Record<keyof Helpers, Helper>> = {
 };
 const names = Object.keys(makers) as (keyof Helpers)[];
 
-/** Helpers that get into the module when they are first named. */
-export function neededHelpers(module: Module): Helpers {
-  const there = new Map<keyof Helpers, number>();
+/** Helpers that get into the module when they are first named; `others` are there already. */
+export function neededHelpers(module: Module, others: Partial<Helpers> = {}): Helpers {
+  const there = new Map(Object.entries(others) as [keyof Helpers, number][]);
   const helpers = {} as Helpers;
   for (const name of names) {
     Object.defineProperty(helpers, name, {
@@ -45,8 +45,8 @@ export function neededHelpers(module: Module): Helpers {
   return helpers;
 }
 
-export function allHelpers(module: Module): Helpers {
-  const helpers = neededHelpers(module);
+export function allHelpers(module: Module, others: Partial<Helpers>): Helpers {
+  const helpers = neededHelpers(module, others);
   for (const name of names) helpers[name];
   return helpers;
 }

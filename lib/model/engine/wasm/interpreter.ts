@@ -5,17 +5,19 @@ import { Btype } from "../../cpu/branch-target.js";
 import type { GuestDebug } from "../../cpu/guest-debug.js";
 import { Attention, type CpuState, Pstate } from "../../cpu/state.js";
 import { Evaluator } from "../evaluator.js";
-import { TABLES_BYTES } from "../memory.js";
 import { GUARDED } from "../page-cache.js";
 import type { Bus, Environment, Stop } from "../stop.js";
 import { Translator } from "../translator/translator.js";
 import { CodeCache } from "./code-cache.js";
+import { CODE_PAGES_BYTES, CodePages } from "./code-pages.js";
 import { library } from "./library.js";
 import { type Exports, type Imports, LONGEST_RUN, type Variant } from "./module.js";
 import { OutlinedHandlers } from "./outlined.js";
-import { POINTER_TABLE_BYTES, PointerTable, pointerKind } from "./pointer-table.js";
+import { PointerTable, pointerKind } from "./pointer-table.js";
 import { Block } from "./record.js";
+import { Room as Parts } from "./room.js";
 import type { Shape } from "./trace.js";
+import { writeWalks } from "./walks.js";
 
 /** Where generated code cannot go, the evaluator goes so far before anybody looks again. */
 const STRIDE = 1000;
@@ -23,7 +25,6 @@ const STRIDE = 1000;
 const MOST_AT_ONCE = 1 << 26;
 /** SCTLR_EL1.EnIA, EnIB, EnDA and EnDB. */
 const SIGNS_POINTERS = (1 << 31) | (1 << 30) | (1 << 27) | (1 << 13);
-const BLOCK_BYTES = Block.words * 4;
 
 /** Zeroed memory of the VM for a CPU's engine; null: there is no more. */
 export interface Room {
@@ -219,6 +220,7 @@ export class Interpreter {
     if (block[Block.owner] === this.identity) return;
     block[Block.owner] = this.identity;
     this.evaluator.memory.flush();
+    this.evaluator.memory.tellRegime();
     this.pointers.clear();
     this.code!.adopt();
   }
@@ -228,15 +230,19 @@ export class Interpreter {
     const { evaluator, state } = this;
     const { memory } = evaluator;
     if (this.hasNoRoom || evaluator.executed < this.warmUp) return false;
-    const at = this.room.block(BLOCK_BYTES + TABLES_BYTES + POINTER_TABLE_BYTES);
+    const at = this.room.block(Parts.bytes);
     if (at === null) {
       this.hasNoRoom = true;
       return false;
     }
     const { buffer } = state.memory;
     this.block = new Int32Array(buffer, at, Block.words);
-    memory.moveTables({ buffer, offset: at + BLOCK_BYTES });
-    this.pointersAt = at + BLOCK_BYTES + TABLES_BYTES;
+    memory.moveTables({ buffer, offset: at + Parts.tables }, at);
+    const walks = new DataView(buffer);
+    memory.regimeChanged = (regime, sctlr) => writeWalks(walks, at + Parts.walks, regime, sctlr);
+    memory.tellRegime();
+    this.pointersAt = at + Parts.pointers;
+    const pages = new CodePages(new Int32Array(buffer, at + Parts.codePages, CODE_PAGES_BYTES / 4));
     const pointers = new PointerTable(state, this.pointersAt);
     this.pointers = pointers;
     evaluator.pointerSigned = (use, key, pointer, modifier, result) => {
@@ -245,7 +251,7 @@ export class Interpreter {
     const made = library(this.variant);
     const outlined = new OutlinedHandlers(state.memory, made.firstOutlined);
     const handlers = { of: (shape: Shape) => made.handlers.get(shape.key) ?? outlined.of(shape) };
-    const code = new CodeCache(memory, this.block, handlers, (bytes) => this.room.chunk(bytes), this.environment);
+    const code = new CodeCache(memory, this.block, pages, handlers, (bytes) => this.room.chunk(bytes), this.environment);
     memory.code = code;
     evaluator.instructionsChanged = (offset) => {
       if (offset === undefined) this.newEpoch();

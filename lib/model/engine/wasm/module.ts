@@ -11,6 +11,7 @@ import type { Context, Locals } from "./function.js";
 import { HandlerEmitter } from "./handlers.js";
 import { allHelpers } from "./helpers.js";
 import { entryOf } from "./memory-access.js";
+import { missFunctions } from "./misses.js";
 import { MOST_OUTLINED, MOST_PAGES, OUTLINED_PARAMETERS, OUTLINED_RESULTS } from "./outlined.js";
 import { BENEATH, Block, EPOCH, Handler, HEAT, RECORD, RECORD_PAGE, RECORDS, RECORDS_END, SLOT } from "./record.js";
 import { RecordOperands } from "./record-operands.js";
@@ -65,7 +66,8 @@ export function interpreterModule(shapes: readonly Shape[], variant: Variant): U
   const records = module.import("records", [I32], [I32]);
   const hot = translating ? module.import("hot", [I32], []) : 0;
   module.hasTable = translating;
-  const helpers = allHelpers(module);
+  const misses = missFunctions(module, records);
+  const helpers = allHelpers(module, { place: misses.place });
   const outlined = module.signature(OUTLINED_PARAMETERS, OUTLINED_RESULTS);
   module.exportTable("outlined", MOST_OUTLINED);
 
@@ -117,7 +119,16 @@ export function interpreterModule(shapes: readonly Shape[], variant: Variant): U
     .op(0x6a)
     .tee(entry)
     .memory(0x29, 3);
-  code.get(pc).i64(-4093).op(0x83, 0x52).branchIf(stepAtPc);
+  code.get(pc).i64(-4093).op(0x83, 0x52).if();
+  code.get(pc).op(0xa7).i32(3).op(0x71).branchIf(stepAtPc);
+  code
+    .get(block)
+    .memory(0x28, 2, Block.fetches * 4)
+    .get(pc)
+    .call(misses.fill)
+    .op(0x45)
+    .branchIf(stepAtPc);
+  code.end();
   code.get(entry).memory(0x28, 2, 12).tee(found).i32(GUARDED).op(0x71).tee(guarded);
   // Where such a branch may land in a guarded page, the evaluator knows.
   code.get(btype).i32(0).op(0x47, 0x71).branchIf(stepAtPc);
@@ -131,7 +142,7 @@ export function interpreterModule(shapes: readonly Shape[], variant: Variant): U
     .op(0x47)
     .end();
   code.if();
-  code.get(entry).call(records).tee(found).op(0x45).branchIf(stepAtPc);
+  code.get(block).get(entry).call(misses.records).tee(found).op(0x45).branchIf(stepAtPc);
   code.end();
   code.get(pc).i64(-4096).op(0x83).set(page);
   code.get(found).get(pc).op(0xa7).i32(4095).op(0x71).i32(2).op(0x74, 0x6a).tee(record);

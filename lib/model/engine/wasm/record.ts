@@ -12,6 +12,8 @@ export const RECORDS_END = RECORDS * RECORD;
 /** Behind the records: the epoch in which the page was last compared with memory, and the page of memory. */
 export const EPOCH = RECORDS_END + 16;
 export const HOST = EPOCH + 4;
+/** Not 0: there is more that was made of this page's code, and JavaScript must be told what changes. */
+export const TOLD = EPOCH + 8;
 /** The instructions that the records were made of. */
 export const WORDS = RECORDS_END + 0x1000;
 /**

@@ -65,7 +65,7 @@ export function attentionOf(code: Code, { base, block }: Locals): void {
 
 /** DC ZVA, where it may be and the page is at hand. */
 function zero(emitter: HandlerEmitter, args: Effect["args"]): void {
-  const { code, locals, labels } = emitter.context;
+  const { code, locals, labels, helpers } = emitter.context;
   const at = emitter.temporary(I32);
   const bytes = emitter.temporary(I32);
   const address = emitter.temporary(I64);
@@ -79,8 +79,11 @@ function zero(emitter: HandlerEmitter, args: Effect["args"]): void {
   code.i64(0).get(bytes).op(0xad, 0x7d, 0x83).tee(address);
   entryOf(code);
   code.get(locals.writes).op(0x6a).tee(at).memory(0x29, 3);
-  code.get(address).i64(-4096).op(0x83, 0x52).branchIf(labels.step);
+  code.get(address).i64(-4096).op(0x83, 0x52).if();
+  code.get(at).get(address).get(bytes).op(0xad).i64(1).op(0x7d).i64(-1).call(helpers.place).tee(at).op(0x45);
+  code.branchIf(labels.step).else();
   code.get(at).memory(0x28, 2, 8).get(address).op(0xa7, 0x6a).set(at);
+  code.end();
   code.get(bytes).i32(64).op(0x46).if();
   for (let n = 0; n < 64; n += 8) code.get(at).i64(0).memory(0x37, 3, n);
   code.else();
