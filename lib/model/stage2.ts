@@ -7,7 +7,7 @@ import { run } from "../uapi/structs.js";
 import { hasBigEndianData, reversed } from "./cpu/data-order.js";
 import { Ec, Fsc } from "./cpu/exceptions.js";
 import { Pstate } from "./cpu/state.js";
-import type { Bus, BusAccess } from "./engine/stop.js";
+import type { Bus, BusAccess, BusRange } from "./engine/stop.js";
 import type { EventFds } from "./eventfd.js";
 import { exit, putQuad, putWord } from "./exits.js";
 import { interruptEnded } from "./gic/irqfd.js";
@@ -64,6 +64,20 @@ export class SlotBus implements Bus {
     // Another thread may have grown the memory: the engine looks at its buffer after this.
     this.#vm.bufferTo(offset + PAGE_BYTES);
     return offset;
+  }
+
+  range(ipa: bigint): BusRange | null {
+    const slot = this.slots.find(Number(ipa));
+    if (slot === undefined) return null;
+    const { first, end, hostOffset, flags, hostReadonly, dirty } = slot;
+    const isWritten = (flags & KVM_MEM.READONLY) === 0 && hostReadonly === 0 && dirty === null;
+    this.#vm.bufferTo(hostOffset + (end - first));
+    return {
+      first: first / PAGE_BYTES,
+      pages: (end - first) / PAGE_BYTES,
+      offset: hostOffset,
+      access: isWritten ? ["read", "fetch", "write"] : ["read", "fetch"],
+    };
   }
 }
 

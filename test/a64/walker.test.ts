@@ -102,7 +102,13 @@ describe("the walk in generated code", () => {
         for (const kind of ["read", "write", "fetch"] as const)
           if (random.chance(98)) physical.put(RAM + page, kind, RAM_AT + Number(page));
       }
-      const known = (ipa: bigint, kind: "read" | "write" | "fetch") => physical.find(ipa & ~4095n, kind);
+      const ranged = random.chance(40) ? random.below(RAM_BYTES / 4096) : 0;
+      if (ranged > 0)
+        physical.putRange({ first: Number(RAM >> 12n), pages: ranged, offset: RAM_AT, access: ["read", "fetch"] });
+      const known = (ipa: bigint, kind: "read" | "write" | "fetch") => {
+        const inRange = kind !== "write" && ipa >= RAM && ipa < RAM + BigInt(ranged * 4096);
+        return inRange ? RAM_AT + Number((ipa & ~4095n) - RAM) : physical.find(ipa & ~4095n, kind);
+      };
       const regime = regimeOf(state);
       const sctlr = Number(state.get("SCTLR_EL1"));
       writeWalks(new DataView(memory.buffer), ROOM_AT + Room.walks, regime, sctlr);

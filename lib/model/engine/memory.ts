@@ -446,6 +446,13 @@ export class GuestMemory {
     this.fetches.put(lo, hi, 0, at, found.guarded ? GUARDED : 0, found);
   }
 
+  /** What generated code may know of the bus. */
+  private remember(page: bigint, access: BusAccess, at: number): void {
+    const range = this.bus.range?.(page);
+    if (range?.access.includes(access)) this.physical.putRange(range);
+    else this.physical.put(page, access, at);
+  }
+
   /** Whether the page of this address, which was fetched from last, is guarded. */
   guarded(address: Cell): boolean {
     return this.fetches.isGuarded(this.w[address]!);
@@ -456,8 +463,8 @@ export class GuestMemory {
     const page = ipa & ~4095n;
     const at = this.bus.page(page, access);
     if (at < 0) return at;
+    if (this.regimeChanged !== undefined) this.remember(page, access, at);
     if (this.buffer !== this.state.memory.buffer) this.views();
-    this.physical.put(page, access, at);
     return at;
   }
 

@@ -23,6 +23,14 @@ export type Stop =
 /** What a bus is asked for. */
 export type BusAccess = "read" | "write" | "fetch";
 
+/** Pages side by side that answer alike: `pages` from the one with number `first`, whose bytes begin at `offset`. */
+export interface BusRange {
+  readonly first: number;
+  readonly pages: number;
+  readonly offset: number;
+  readonly access: readonly BusAccess[];
+}
+
 /** Guest memory as the machine sees it: intermediate physical addresses to bytes of the shared memory. */
 export interface Bus {
   /**
@@ -36,6 +44,8 @@ export interface Bus {
    * kept until `generation` grows; "write" is asked at the first write, so that a dirty log sees it.
    */
   page(ipa: bigint, access: BusAccess): number;
+  /** A range around a page, all of whose pages give an answer to these accesses without a need to be asked; null: none. */
+  range?(ipa: bigint): BusRange | null;
   /** Byte offset of a zeroed 32-bit word shared by all CPUs of the VM: the lock of accesses of 128 bits. */
   readonly pairLock?: number;
 }

@@ -251,7 +251,14 @@ export class Interpreter {
     const made = library(this.variant);
     const outlined = new OutlinedHandlers(state.memory, made.firstOutlined);
     const handlers = { of: (shape: Shape) => made.handlers.get(shape.key) ?? outlined.of(shape) };
-    const code = new CodeCache(memory, this.block, pages, handlers, (bytes) => this.room.chunk(bytes), this.environment);
+    const code = new CodeCache(
+      memory,
+      this.block,
+      pages,
+      handlers,
+      (bytes) => this.room.chunk(bytes),
+      this.environment,
+    );
     memory.code = code;
     evaluator.instructionsChanged = (offset) => {
       if (offset === undefined) this.newEpoch();

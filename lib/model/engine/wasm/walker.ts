@@ -16,7 +16,7 @@ import {
   SIZES,
   TRANSLATIONS,
 } from "../page-cache.js";
-import { PHYSICAL_ENTRIES, PhysicalAccess } from "../physical-pages.js";
+import { PHYSICAL_ENTRIES, PhysicalAccess, RANGE_BYTES, RANGES, SINGLE_PAGES } from "../physical-pages.js";
 import { Code, I32, I64, type Local } from "./binary.js";
 import { findCodePage } from "./code-pages.js";
 import { atomicLoad, i32, i64, select } from "./opcodes.js";
@@ -46,6 +46,32 @@ export function physicalHelper(): Code {
   const at = code.local(I32);
   const number = code.local(I64);
   code.get(address).i64(12).op(i64.shr).set(number);
+  for (let n = 0; n < RANGES; n++) {
+    const range = Room.physicalPages + n * RANGE_BYTES;
+    const first = () => code.get(number).get(room).memory(i64.load32, 2, range).op(i64.sub);
+    first();
+    code
+      .get(room)
+      .memory(i64.load32, 2, range + 4)
+      .op(i64.ltU)
+      .if();
+    code
+      .get(room)
+      .memory(i32.load, 2, range + 12)
+      .get(access)
+      .op(i32.and)
+      .if();
+    first();
+    code
+      .op(i32.wrap)
+      .i32(12)
+      .op(i32.shl)
+      .get(room)
+      .memory(i32.load, 2, range + 8)
+      .op(i32.add)
+      .return();
+    code.end().end();
+  }
   code
     .get(number)
     .op(i32.wrap)
@@ -57,10 +83,15 @@ export function physicalHelper(): Code {
     .op(i32.add)
     .set(at);
   // The number beside it has 32 bits: a larger one is not there.
-  code.get(at).memory(i64.load32, 2, Room.physicalPages).get(number).op(i64.eq).if();
   code
     .get(at)
-    .memory(i32.load, 2, Room.physicalPages + 4)
+    .memory(i64.load32, 2, Room.physicalPages + SINGLE_PAGES)
+    .get(number)
+    .op(i64.eq)
+    .if();
+  code
+    .get(at)
+    .memory(i32.load, 2, Room.physicalPages + SINGLE_PAGES + 4)
     .tee(at)
     .get(access)
     .op(i32.and)
