@@ -8,7 +8,9 @@ import type { Insn } from "../../lib/model/a64/insn.js";
 import { a64 } from "../../lib/model/a64/table.js";
 import { CpuState, cells } from "../../lib/model/cpu/state.js";
 import type { Stop } from "../../lib/model/engine/stop.js";
+import type { Interpreter } from "../../lib/model/engine/wasm/interpreter.js";
 import { type EngineName, engineNames, makeEngine, roomIn } from "./engines.js";
+import { program, registers } from "./programs.js";
 import { Random } from "./qemu/random.js";
 
 const MEMORY_PAGES = 48;
@@ -24,6 +26,8 @@ const HVC = 0xd400_0002;
 const BUDGET = 5_000;
 const CASES = 1_500;
 const VECTOR_CASES = Number(process.env["KVM_ARM64_LOCKSTEP_CASES"] ?? 1_500);
+const PROGRAMS = 150;
+const PARTS = 6;
 
 /** What leads away from the block, or asks the world. */
 const leaves = /^(B|BL|BR|BLR|RET|ERET|HVC|SMC|WFI|WFE|BRA|BLRA|RETA|ERETA|MSR|SYS|DC|HLT|BRK|B\.cond|CB|TB)/;
@@ -69,6 +73,11 @@ class Machine {
 
   /** Runs a block until it leaves for EL2, or takes an exception, whose vector does. */
   run(random: Random, words: readonly number[]): Stop {
+    this.prepare(random, words);
+    return this.engine.run(BUDGET);
+  }
+
+  prepare(random: Random, words: readonly number[]): void {
     const { state, ram } = this;
     const view = new DataView(ram.buffer, ram.byteOffset, ram.byteLength);
     ram.set(contents);
@@ -100,8 +109,18 @@ class Machine {
     state.set("SCTLR_EL1", 1n | (random.chance(50) ? 0xc800_2000n : 0n));
     state.set("ID_AA64ISAR1_EL1", 0x10n);
     state.clearExclusive();
-    return this.engine.run(BUDGET);
   }
+}
+
+/** Fails where two machines differ. */
+function compare(first: Machine, second: Machine, what: string): void {
+  for (let n = 0; n < cells.attention; n++) {
+    if (n !== cells.discarded) assert.equal(second.state.quads[n], first.state.quads[n], `cell ${n}, ${what}`);
+  }
+  for (let n = cells.v; n < cells.temporary; n++) {
+    assert.equal(second.state.quads[n], first.state.quads[n], `cell ${n}, ${what}`);
+  }
+  assert.equal(Buffer.compare(second.ram, first.ram), 0, `memory, ${what}`);
 }
 
 /** Words of random rows; of registers, few. */
@@ -114,28 +133,58 @@ function block(random: Random, from: readonly Insn[]): number[] {
   });
 }
 
-describe("the interpreter, beside the evaluator", () => {
-  for (const [what, from, cases] of [
-    ["", rows, CASES],
-    [" of SIMD and floating point", vectorRows, VECTOR_CASES],
-  ] as const)
-    it(`ends as it does in ${cases} random blocks${what}, to the last bit of registers and memory`, function () {
-      this.timeout(240_000);
-      const [first, second] = engineNames.map((name) => new Machine(name)) as [Machine, Machine];
-      for (let number = 0; number < cases; number++) {
-        const words = block(new Random(number), from);
-        const stops = [first, second].map((machine) => machine.run(new Random(number), words));
+/** The registers that a program counts on. */
+function settle({ state }: Machine): void {
+  for (let n = 0; n < 12; n++) state.setX(n, state.x(n) >> 8n);
+  state.setX(registers.data, DATA + 0x400n);
+  state.setX(registers.block, RAM + 32n);
+  state.setX(30, RAM + 64n);
+}
 
-        const what = `case ${number}: ${words.map((word) => word.toString(16)).join(" ")}`;
-        assert.deepEqual(stops[1], stops[0], what);
-        for (let n = 0; n < cells.attention; n++) {
-          if (n !== cells.discarded) assert.equal(second.state.quads[n], first.state.quads[n], `cell ${n}, ${what}`);
+for (const name of engineNames.slice(1)) {
+  describe(`the ${name}, beside the evaluator`, () => {
+    for (const [what, from, cases] of [
+      ["", rows, CASES],
+      [" of SIMD and floating point", vectorRows, VECTOR_CASES],
+    ] as const)
+      it(`ends as it does in ${cases} random blocks${what}, to the last bit of registers and memory`, function () {
+        this.timeout(240_000);
+        const [first, second] = [new Machine("evaluator"), new Machine(name)];
+        for (let number = 0; number < cases; number++) {
+          const words = block(new Random(number), from);
+          const stops = [first, second].map((machine) => machine.run(new Random(number), words));
+
+          const what = `case ${number}: ${words.map((word) => word.toString(16)).join(" ")}`;
+          assert.deepEqual(stops[1], stops[0], what);
+          compare(first, second, what);
         }
-        for (let n = cells.v; n < cells.temporary; n++) {
-          assert.equal(second.state.quads[n], first.state.quads[n], `cell ${n}, ${what}`);
+        assert.equal(second.engine.executed, first.engine.executed);
+      });
+
+    it(`is where it is after each part of ${PROGRAMS} random programs with loops and calls`, function () {
+      this.timeout(120_000);
+      const [first, second] = [new Machine("evaluator"), new Machine(name)];
+      let whole = 0;
+      for (let number = 0; number < PROGRAMS; number++) {
+        const random = new Random(number);
+        const words = program(random);
+        for (const machine of [first, second]) machine.prepare(new Random(number), words);
+        for (const machine of [first, second]) settle(machine);
+        for (let part = 0; part < PARTS; part++) {
+          const budget = 2_000 + random.below(20_000);
+          const stops = [first, second].map(({ engine }) => engine.run(budget));
+
+          const what = `program ${number}, part ${part}`;
+          assert.deepEqual(stops[1], stops[0], what);
+          assert.equal(second.engine.executed, first.engine.executed, what);
+          compare(first, second, what);
+          if (stops[0]!.kind !== "budget") break;
+          whole++;
         }
-        assert.equal(Buffer.compare(second.ram, first.ram), 0, `memory, ${what}`);
       }
-      assert.equal(second.engine.executed, first.engine.executed);
+      assert.ok(whole > PROGRAMS, "programs end early");
+      const translated = (second.engine as Interpreter).translator?.statistics.made ?? 0;
+      assert.equal(translated > PROGRAMS / 2, name === "translator", `${translated} regions`);
     });
-});
+  });
+}
