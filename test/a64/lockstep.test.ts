@@ -100,14 +100,20 @@ class Machine {
     state.pstate = 0x3c5n | (BigInt(random.below(16)) << 28n);
     state.set("CPACR_EL1", 3n << 20n);
     state.set("MAIR_EL1", 0xffn);
-    state.set("TCR_EL1", 25n | (1n << 23n) | (2n << 32n));
+    // Tags of the lower range, for pointers to data or to everything.
+    const tags = BigInt(random.below(4));
+    state.set("TCR_EL1", 25n | (1n << 23n) | (2n << 32n) | ((tags & 1n) << 37n) | ((tags >> 1n) << 51n));
+    for (const key of ["IA", "IB", "DA", "DB"] as const) {
+      state.set(`AP${key}KEYHI_EL1`, random.quad());
+      state.set(`AP${key}KEYLO_EL1`, random.quad());
+    }
     state.set("TTBR0_EL1", TABLES);
     state.set("VBAR_EL1", RAM + 0x1000n);
     state.set("ID_AA64MMFR0_EL1", 5n);
     state.set("DCZID_EL0", 4n);
     // M, and the keys of pointers.
     state.set("SCTLR_EL1", 1n | (random.chance(50) ? 0xc800_2000n : 0n));
-    state.set("ID_AA64ISAR1_EL1", 0x10n);
+    state.set("ID_AA64ISAR1_EL1", BigInt(random.below(6)) << 4n);
     state.clearExclusive();
   }
 }

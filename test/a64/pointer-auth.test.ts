@@ -3,6 +3,9 @@ import type { PacKey } from "../../lib/model/a64/machine.js";
 import { PointerAuth } from "../../lib/model/cpu/pointer-auth.js";
 import { qarma5 } from "../../lib/model/cpu/qarma.js";
 import { CpuState } from "../../lib/model/cpu/state.js";
+import { I64, Module } from "../../lib/model/engine/wasm/binary.js";
+import { qarmaHelper } from "../../lib/model/engine/wasm/qarma.js";
+import { Random } from "./qemu/random.js";
 
 const ALL_ENABLED = (1n << 31n) | (1n << 30n) | (1n << 27n) | (1n << 13n);
 const KEYS = ["IA", "IB", "DA", "DB"] as const;
@@ -28,6 +31,19 @@ describe("QARMA5", () => {
     const code = qarma5(0xfb62_3599_da6e_8127n, 0x477d_469d_ec0b_8762n, 0x84be_85ce_9804_e94bn, 0xec28_02d4_e0a4_88e9n);
 
     assert.equal(code, 0xc003_b939_99b3_3765n);
+  });
+
+  it("is the same in generated code", () => {
+    const module = new Module(1);
+    module.function([I64, I64, I64, I64], [I64], "qarma", qarmaHelper());
+    const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
+    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(module.bytes()), { env: { memory } });
+    const { qarma } = exports as unknown as { qarma(...of: bigint[]): bigint };
+    const random = new Random(1);
+    for (let n = 0; n < 1000; n++) {
+      const operands = [random.quad(), random.quad(), random.quad(), random.quad()] as const;
+      assert.equal(BigInt.asUintN(64, qarma(...operands)), qarma5(...operands), operands.join());
+    }
   });
 });
 

@@ -7,7 +7,7 @@ import { qarma5 } from "./qarma.js";
 import type { CpuState } from "./state.js";
 
 /** ID_AA64ISAR1_EL1.APA: what each value adds. */
-const Level = { none: 0, zeroCode: 2, exclusiveOr: 3, faults: 4, combinedFault: 5 } as const;
+export const Level = { none: 0, zeroCode: 2, exclusiveOr: 3, faults: 4, combinedFault: 5 } as const;
 const APA = 4n;
 
 interface Key {
@@ -21,7 +21,7 @@ interface Key {
 }
 
 // biome-ignore format: table
-const keys: Readonly<Record<PacKey, Key>> = {
+export const pacKeys: Readonly<Record<PacKey, Key>> = {
   IA: { enable: 1n << 31n, low: "APIAKEYLO_EL1", high: "APIAKEYHI_EL1", error: 1n, iss: 0 },
   IB: { enable: 1n << 30n, low: "APIBKEYLO_EL1", high: "APIBKEYHI_EL1", error: 2n, iss: 1 },
   DA: { enable: 1n << 27n, low: "APDAKEYLO_EL1", high: "APDAKEYHI_EL1", error: 1n, iss: 2 },
@@ -39,13 +39,13 @@ const bit = (value: bigint, n: number): 0 | 1 => Number((value >> BigInt(n)) & 1
 /** What an authentication gives: the pointer, or ISS of the exception (FEAT_FPAC). */
 export type Authenticated = bigint | { readonly iss: number };
 
-type Kind = "instruction" | "data";
+export type Kind = "instruction" | "data";
 const kindOf = (key: PacKey): Kind => (key[0] === "I" ? "instruction" : "data");
 
 export class PointerAuth {
   constructor(private readonly state: CpuState) {}
 
-  private get level(): number {
+  get level(): number {
     return Number((this.state.get("ID_AA64ISAR1_EL1") >> APA) & 15n);
   }
 
@@ -73,7 +73,7 @@ export class PointerAuth {
     const { code, mask, extension } = this.layout(pointer, bit(pointer, 55), kindOf(key));
     const original = (pointer & ~mask) | extension;
     const pac = this.code(key, original, modifier);
-    const { error, iss } = keys[key];
+    const { error, iss } = pacKeys[key];
     if (level < Level.exclusiveOr) {
       if (((pac ^ pointer) & code) === 0n) return original;
       const lsb = bit(mask, 63) === 1 ? 61n : 53n;
@@ -98,11 +98,11 @@ export class PointerAuth {
   }
 
   private enabled(key: PacKey): boolean {
-    return (this.state.get("SCTLR_EL1") & keys[key].enable) !== 0n;
+    return (this.state.get("SCTLR_EL1") & pacKeys[key].enable) !== 0n;
   }
 
   private code(key: PacKey, pointer: bigint, modifier: bigint): bigint {
-    const { low, high } = keys[key];
+    const { low, high } = pacKeys[key];
     return qarma5(pointer, modifier, this.state.get(high), this.state.get(low));
   }
 
@@ -111,10 +111,16 @@ export class PointerAuth {
    * in a canonical pointer of the upper or lower range.
    */
   private layout(pointer: bigint, upper: 0 | 1, kind: Kind): { code: bigint; mask: bigint; extension: bigint } {
-    const top = this.topByteIgnored(bit(pointer, 55), kind) ? 56n : 64n;
-    const bottom = this.bottomBit(upper);
-    const mask = ((1n << top) - 1n) & (ALL << bottom) & ALL;
+    const mask = this.below(bit(pointer, 55), kind) & this.above(upper);
     return { code: mask & ~BIT55, mask, extension: upper === 1 ? mask : 0n };
+  }
+
+  /** The bits below a tag, and those above the address, of a pointer of the upper or lower range. */
+  below(upper: 0 | 1, kind: Kind): bigint {
+    return this.topByteIgnored(upper, kind) ? ALL >> 8n : ALL;
+  }
+  above(upper: 0 | 1): bigint {
+    return (ALL << this.bottomBit(upper)) & ALL;
   }
 
   private bottomBit(upper: 0 | 1): bigint {
@@ -136,7 +142,9 @@ export class PointerAuth {
 
   /** Which range a pointer is of that may be anything: bit 63 says so, bit 55 where either range has tags. */
   private rangeToSign(pointer: bigint, kind: Kind): 0 | 1 {
-    const tagged = this.topByteIgnored(0, kind) || this.topByteIgnored(1, kind);
-    return bit(pointer, tagged ? 55 : 63);
+    return bit(pointer, this.rangeBit(kind));
+  }
+  rangeBit(kind: Kind): number {
+    return this.topByteIgnored(0, kind) || this.topByteIgnored(1, kind) ? 55 : 63;
   }
 }

@@ -4,34 +4,32 @@
 // A block is 16 cells of 4 bits, cell 0 the most significant. It is kept as two 32-bit words. The linear layers are
 // looked up byte by byte.
 
-const SUBSTITUTION = [11, 6, 8, 15, 12, 0, 9, 14, 3, 7, 4, 5, 13, 2, 1, 10];
+export const SUBSTITUTION = [11, 6, 8, 15, 12, 0, 9, 14, 3, 7, 4, 5, 13, 2, 1, 10];
 /** τ: cell n comes from cell SHUFFLE[n]. */
-const SHUFFLE = [0, 11, 6, 13, 10, 1, 12, 7, 5, 14, 3, 8, 15, 4, 9, 2];
+export const SHUFFLE = [0, 11, 6, 13, 10, 1, 12, 7, 5, 14, 3, 8, 15, 4, 9, 2];
 /** h, and the cells that ω steps after it. */
-const TWEAK_SHUFFLE = [6, 5, 14, 15, 0, 1, 2, 3, 7, 12, 13, 4, 8, 9, 10, 11];
-const TWEAK_STEPPED = new Set([0, 1, 3, 4, 8, 11, 13]);
+export const TWEAK_SHUFFLE = [6, 5, 14, 15, 0, 1, 2, 3, 7, 12, 13, 4, 8, 9, 10, 11];
+export const TWEAK_STEPPED = new Set([0, 1, 3, 4, 8, 11, 13]);
 
-const ROUNDS = 5;
-const CONSTANTS = [
+export const ROUNDS = 5;
+export const CONSTANTS = [
   [0, 0],
   [0x1319_8a2e, 0x0370_7344],
   [0xa409_3822, 0x299f_31d0],
   [0x082e_fa98, 0xec4e_6c89],
   [0x4528_21e6, 0x38d0_1377],
 ] as const;
-const ALPHA = [0xc0ac_29b7, 0xc97c_50dd] as const;
+export const ALPHA = [0xc0ac_29b7, 0xc97c_50dd] as const;
 
 type Cells = readonly number[];
 
-const rotated = (cell: number, by: number): number => ((cell << by) | (cell >> (4 - by))) & 15;
+export const rotated = (cell: number, by: number): number => ((cell << by) | (cell >> (4 - by))) & 15;
 
 const shuffled = (cells: Cells): Cells => SHUFFLE.map((from) => cells[from]!);
 const unshuffled = (cells: Cells): Cells => cells.map((_, n) => cells[SHUFFLE.indexOf(n)]!);
+export const stepped = (cell: number): number => (cell >> 1) | (((cell ^ (cell >> 1)) & 1) << 3);
 const tweakStepped = (cells: Cells): Cells =>
-  TWEAK_SHUFFLE.map((from, n) => {
-    const cell = cells[from]!;
-    return TWEAK_STEPPED.has(n) ? (cell >> 1) | (((cell ^ (cell >> 1)) & 1) << 3) : cell;
-  });
+  TWEAK_SHUFFLE.map((from, n) => (TWEAK_STEPPED.has(n) ? stepped(cells[from]!) : cells[from]!));
 
 /** The matrix circ(0, ρ, ρ², ρ) on columns of every fourth cell: its own inverse. */
 const mixed = (cells: Cells): Cells =>

@@ -93,10 +93,6 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean, Cell>
   registersWritten = 0;
   /** Called for IC: memory that instructions were decoded from may have changed, all of it or the page of this offset. */
   instructionsChanged: ((offset?: number) => void) | undefined;
-  /** Called with what came of a pointer that was signed or authenticated. */
-  pointerSigned:
-    | ((use: "sign" | "alone" | "combined", key: PacKey, pointer: bigint, modifier: bigint, result: bigint) => void)
-    | undefined;
 
   constructor(state: CpuState, bus: Bus, environment: Environment) {
     this.state = state;
@@ -379,21 +375,12 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean, Cell>
 
   addPac(key: PacKey, pointer: Cell, modifier: Cell): Cell {
     const { quads } = this.state;
-    const [original, by] = [quads[pointer >> 1]!, quads[modifier >> 1]!];
-    const signed = this.pointers.add(key, original, by);
-    if (this.pointerSigned !== undefined) {
-      this.pointerSigned("sign", key, original, by, signed);
-      // What an address was signed for follows.
-      const stripped = this.pointers.strip(key[0] === "I" ? "instruction" : "data", original);
-      if (stripped === original) this.pointerSigned("alone", key, signed, by, original);
-    }
-    return this.w64.constant(signed);
+    return this.w64.constant(this.pointers.add(key, quads[pointer >> 1]!, quads[modifier >> 1]!));
   }
   authenticate(key: PacKey, pointer: Cell, modifier: Cell, use: "alone" | "combined"): Cell {
     const { quads } = this.state;
     const result = this.pointers.authenticate(key, quads[pointer >> 1]!, quads[modifier >> 1]!, use);
     if (typeof result === "object") this.ends.raise(syndrome(Ec.pac, result.iss), null);
-    this.pointerSigned?.(use, key, quads[pointer >> 1]!, quads[modifier >> 1]!, result);
     return this.w64.constant(result);
   }
   stripPac(kind: "instruction" | "data", pointer: Cell): Cell {

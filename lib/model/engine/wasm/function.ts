@@ -47,6 +47,7 @@ export interface Helpers {
   readonly carryFlags: number;
   readonly place: number;
   readonly pointer: number;
+  readonly strip: number;
   readonly umulh: number;
   readonly smulh: number;
   readonly rbit: number;

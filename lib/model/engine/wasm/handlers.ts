@@ -447,6 +447,14 @@ export class HandlerEmitter {
         code.i32(node.extra as number).call(helpers.rev);
         if (wide === 0) code.op(0xa7);
         return;
+      case "strip":
+        code
+          .get(locals.block)
+          .memory(0x28, 2, Block.authentication * 4)
+          .i32(node.extra as number);
+        this.value(args[0]!);
+        code.call(helpers.strip);
+        return;
       case "umulh":
       case "smulh":
         this.value(args[0]!);

@@ -4,7 +4,7 @@ import { Code, I32, I64, type Module, type ValueType } from "./binary.js";
 import { carryFlagsHelper, nzcvHelper } from "./flags.js";
 import type { Helpers } from "./function.js";
 import { placeHelper } from "./memory-access.js";
-import { pointerHelper } from "./pointer-table.js";
+import { pointerHelper, stripHelper } from "./pointer-table.js";
 
 interface Helper {
   readonly parameters: readonly ValueType[];
@@ -18,6 +18,7 @@ const makers: Readonly<Record<keyof Helpers, Helper>> = {
   carryFlags: { parameters: [I64, I64, I64],      results: [I32], code: carryFlagsHelper },
   place:      { parameters: [I32, I64, I64, I64], results: [I32], code: placeHelper },
   pointer:    { parameters: [I32, I32, I64, I64], results: [I32], code: pointerHelper },
+  strip:      { parameters: [I32, I32, I64],      results: [I64], code: stripHelper },
   umulh:      { parameters: [I64, I64],           results: [I64], code: umulhHelper },
   smulh:      { parameters: [I64, I64],           results: [I64], code: ({ umulh }) => smulhHelper(umulh) },
   rbit:       { parameters: [I64],                results: [I64], code: rbitHelper },

@@ -13,7 +13,7 @@ import { CODE_PAGES_BYTES, CodePages } from "./code-pages.js";
 import { library } from "./library.js";
 import { type Exports, type Imports, LONGEST_RUN, type Variant } from "./module.js";
 import { OutlinedHandlers } from "./outlined.js";
-import { PointerTable, pointerKind } from "./pointer-table.js";
+import { PointerTable } from "./pointer-table.js";
 import { Block } from "./record.js";
 import { Room as Parts } from "./room.js";
 import type { Shape } from "./trace.js";
@@ -173,6 +173,7 @@ export class Interpreter {
     block[Block.zeroBytes] = evaluator.zeroBytes;
     const keys = SIGNS_POINTERS & Number(this.state.get("SCTLR_EL1") & 0xffff_ffffn);
     this.pointers.look();
+    block[Block.authentication] = this.pointersAt;
     block[Block.pointers] = keys !== 0 && this.environment.promises("PAuth") ? this.pointersAt : 0;
     const hasBtype = (evaluator.ends.implemented & Pstate.BTYPE) !== 0;
     for (const kind of ["call", "jump", "veneer", "guardedJump"] as const)
@@ -243,11 +244,7 @@ export class Interpreter {
     memory.tellRegime();
     this.pointersAt = at + Parts.pointers;
     const pages = new CodePages(new Int32Array(buffer, at + Parts.codePages, CODE_PAGES_BYTES / 4));
-    const pointers = new PointerTable(state, this.pointersAt);
-    this.pointers = pointers;
-    evaluator.pointerSigned = (use, key, pointer, modifier, result) => {
-      pointers.remember(pointerKind(use, key), pointer, modifier, result);
-    };
+    this.pointers = new PointerTable(state, this.pointersAt);
     const made = library(this.variant);
     const outlined = new OutlinedHandlers(state.memory, made.firstOutlined);
     const handlers = { of: (shape: Shape) => made.handlers.get(shape.key) ?? outlined.of(shape) };

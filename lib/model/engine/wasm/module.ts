@@ -13,6 +13,7 @@ import { allHelpers } from "./helpers.js";
 import { entryOf } from "./memory-access.js";
 import { missFunctions } from "./misses.js";
 import { MOST_OUTLINED, MOST_PAGES, OUTLINED_PARAMETERS, OUTLINED_RESULTS } from "./outlined.js";
+import { pointerFunction } from "./pointer-table.js";
 import { BENEATH, Block, EPOCH, Handler, HEAT, RECORD, RECORD_PAGE, RECORDS, RECORDS_END, SLOT } from "./record.js";
 import { RecordOperands } from "./record-operands.js";
 import type { Shape } from "./trace.js";
@@ -67,7 +68,7 @@ export function interpreterModule(shapes: readonly Shape[], variant: Variant): U
   const hot = translating ? module.import("hot", [I32], []) : 0;
   module.hasTable = translating;
   const misses = missFunctions(module, records);
-  const helpers = allHelpers(module, { place: misses.place });
+  const helpers = allHelpers(module, { place: misses.place, pointer: pointerFunction(module) });
   const outlined = module.signature(OUTLINED_PARAMETERS, OUTLINED_RESULTS);
   module.exportTable("outlined", MOST_OUTLINED);
 

@@ -23,6 +23,7 @@ export const atomicLoad = [0xfe, 0x11] as const;
 /** Of the 0xfd space. */
 // biome-ignore format: table
 export const v128 = {
-  load: [0xfd, 0], constant: 12, shuffle: 13, swizzle: 14,
-  and: 78, or: 80, xor: 81, anyTrue: 83,
+  load: [0xfd, 0], constant: 12, shuffle: 13, swizzle: 14, splat64: 18, extract64: 29,
+  and: 78, or: 80, xor: 81, bitselect: 82, anyTrue: 83,
+  shr8: 0x6d, shl16: 0x8b, shr16: 0x8d,
 } as const;

@@ -71,6 +71,8 @@ export const Block = {
   flagsKind: 96,
   flagsA: 98,
   flagsB: 100,
+  /** Where the table of pointers is, always. */
+  authentication: 102,
   words: 104,
 } as const;
 

@@ -92,8 +92,8 @@ export class Recorder implements MachineOn<Node, Node, Node, Node, Node> {
   authenticate(key: PacKey, pointer: Node, modifier: Node, use: "alone" | "combined"): Node {
     return this.result("pointer", I64, [pointer, modifier], pointerKind(use, key));
   }
-  stripPac(): Node {
-    return refuse();
+  stripPac(kind: "instruction" | "data", pointer: Node): Node {
+    return this.trace.node("strip", I64, [pointer], kind === "data" ? 1 : 0);
   }
   genericPac(): Node {
     return refuse();
