@@ -2,6 +2,7 @@
 // that are functions of their own.
 
 import type { Code, Label, Local, ValueType } from "./binary.js";
+import type { FloatHelpers } from "./float-helpers.js";
 import type { Node } from "./trace.js";
 
 export interface Locals {
@@ -42,7 +43,7 @@ export interface Labels {
 }
 
 /** Indices of functions. */
-export interface Helpers {
+export interface Helpers extends FloatHelpers {
   readonly nzcv: number;
   readonly carryFlags: number;
   readonly place: number;

@@ -38,7 +38,7 @@ type AccessBytes = keyof typeof loads;
 
 /** Effects that write registers, and nodes that read them. */
 const writes: ReadonlySet<string> = new Set(["write", "writeV", "writeLane"]);
-const reads: ReadonlySet<string> = new Set(["read", "readV", "readLow", "readLane"]);
+const reads: ReadonlySet<string> = new Set(["read", "readV", "readLow", "readLane", "readF"]);
 
 /** Effects after which the next instruction may be another than the following. */
 export const endings: ReadonlySet<string> = new Set(["branch", "branchOn", "branchIf", "branchTo"]);

@@ -2,6 +2,7 @@
 
 import { Code, I32, I64, type Module, type ValueType } from "./binary.js";
 import { carryFlagsHelper, nzcvHelper } from "./flags.js";
+import { floatHelpers } from "./float-helpers.js";
 import type { Helpers } from "./function.js";
 import { placeHelper } from "./memory-access.js";
 import { pointerHelper, stripHelper } from "./pointer-table.js";
@@ -23,6 +24,7 @@ const makers: Readonly<Record<keyof Helpers, Helper>> = {
   smulh:      { parameters: [I64, I64],           results: [I64], code: ({ umulh }) => smulhHelper(umulh) },
   rbit:       { parameters: [I64],                results: [I64], code: rbitHelper },
   rev:        { parameters: [I64, I32],           results: [I64], code: revHelper },
+  ...floatHelpers,
 };
 const names = Object.keys(makers) as (keyof Helpers)[];
 

@@ -18,10 +18,18 @@ export const OUTLINED_PARAMETERS = [I32, I32, I32] as const;
 export const OUTLINED_RESULTS = [I32] as const;
 
 /** What stands in the interpreter's own function, which has the flags and the program counter. */
-const plainNodes: ReadonlySet<string> = new Set(["readV", "readLow", "readLane", "loadedV", "lowV"]);
+const plainNodes: ReadonlySet<string> = new Set(["readV", "readLow", "loadedV", "lowV", "scalarV"]);
 /** Of one lane, between a register and memory or in a register. */
 const laneEffects: ReadonlySet<string> = new Set(["writeLane", "load", "store"]);
+/** Not often met. */
+const rareNodes: ReadonlySet<string> = new Set(["fpRound", "fpExtreme"]);
 const plainAccesses: ReadonlySet<string> = new Set(["4/4", "8/8", "16/16"]);
+
+/** Of conversions, those with a fraction or another rounding than C's. */
+function isRare({ op, args, extra }: Node): boolean {
+  if (op === "fpToFixed") return args.length > 1 || !String(extra).startsWith("trunc/");
+  return rareNodes.has(op) || (op === "fpFromFixed" && args.length > 1);
+}
 
 /** Whether a shape's handler is a function of its own. */
 export function isOutlined({ effects }: Shape): boolean {
@@ -30,7 +38,8 @@ export function isOutlined({ effects }: Shape): boolean {
   const isPlain = (node: Node): boolean => {
     if (seen.has(node)) return true;
     seen.add(node);
-    return (node.type !== V128 || plainNodes.has(node.op)) && node.args.every(isPlain);
+    if (node.type === V128 ? !plainNodes.has(node.op) : isRare(node)) return false;
+    return node.args.every(isPlain);
   };
   return !effects.every(({ op, args, extra }) => {
     if ((op === "loadV" || op === "storeV") && !plainAccesses.has(String(extra))) return false;

@@ -1,7 +1,7 @@
 // What a meaning does, written down: values as nodes, and effects in their order. Two words whose traces differ in
 // nothing but operands (registers, immediates, amounts) have one shape, and one handler.
 
-import { I32, I64, type ValueType } from "./binary.js";
+import { F32, F64, I32, I64, V128, type ValueType } from "./binary.js";
 
 /** Where a number that the trace knows comes from when the handler runs. */
 export type Operand =
@@ -46,6 +46,9 @@ export const unsupported = new Error("no handler can do this");
 export function refuse(): never {
   throw unsupported;
 }
+
+/** Types in keys. */
+const letters: Readonly<Record<ValueType, string>> = { [I32]: "w", [I64]: "", [F32]: "s", [F64]: "d", [V128]: "v" };
 
 const NONE: readonly Node[] = [];
 
@@ -116,7 +119,7 @@ export function shapeOf(trace: Trace): Shape | null {
   const wide = settleConstants(constants, narrow.length <= MOST_BESIDE_WIDE);
   let key = "";
   for (const { op, type, args, extra, operand, value } of order) {
-    key += `${op}${extra}${type === I32 ? "w" : type === I64 ? "" : "v"}`;
+    key += `${op}${extra}${letters[type]}`;
     if (operand === "code") key += value;
     else if (operand !== null) key += operand;
     for (const arg of args) key += `,${arg.number}`;

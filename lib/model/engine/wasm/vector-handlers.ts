@@ -2,6 +2,7 @@
 
 import { cells } from "../../cpu/state.js";
 import { type Code, type Local, V128, type ValueType } from "./binary.js";
+import { floatValue } from "./float-handlers.js";
 import type { Context } from "./function.js";
 import type { Table } from "./memory-access.js";
 import { Block } from "./record.js";
@@ -203,6 +204,6 @@ export function vectorValue(emitter: TraceCode, node: Node): boolean {
       code.vector(AND);
       return true;
     default:
-      return false;
+      return floatValue(emitter, node);
   }
 }

@@ -2,9 +2,10 @@
 
 import type { LaneBits, VectorOperations } from "../../a64/vector.js";
 import { cells } from "../../cpu/state.js";
-import { I32, I64, V128 } from "./binary.js";
+import { F32, I32, I64, V128 } from "./binary.js";
 import type { Recorder } from "./recorder.js";
 import { type Effect, type Node, refuse, unsupported } from "./trace.js";
+import { VectorFloat } from "./vector-float.js";
 import { VectorInteger } from "./vector-integer.js";
 
 type Vectors = VectorOperations<Node, Node, Node, Node>;
@@ -18,6 +19,7 @@ export type MakeVector = (op: string, args: readonly Node[], extra?: string | nu
 function operations(machine: Recorder): Partial<Vectors> {
   const make: MakeVector = (op, args, extra = "") => machine.trace.node(op, V128, args, extra);
   const integer = new VectorInteger(() => machine.trace);
+  const float = new VectorFloat(() => machine.trace, integer);
   /** The cell of a part of a register. */
   const cell = (n: number, byte = 0): Node =>
     machine.trace.node("cell", I32, [], "", BigInt(cells.v * 8 + n * VECTOR_BYTES + byte));
@@ -74,6 +76,14 @@ function operations(machine: Recorder): Partial<Vectors> {
     return bytes === 16 ? all : make("low", [all], 8 * bytes);
   };
 
+  const lane = (bits: LaneBits, index: number, v: Node): Node => {
+    const { trace } = machine;
+    if (v.op === "lowV" && index === 0 && bits === 64) return v.args[0]!;
+    if (v.op !== "readV") return trace.node("lane", I64, [v], `${bits}.${index}`);
+    const at = trace.node("cell", I32, [], "", placeOf(v) + BigInt((index * bits) / 8));
+    return trace.node("readLane", I64, [at], bits);
+  };
+
   return {
     checkFp: () => machine.trace.effect("checkFp", []),
     v: (n) => make("readV", [cell(n)]),
@@ -106,12 +116,7 @@ function operations(machine: Recorder): Partial<Vectors> {
       return low === high ? make("splat", [machine.trace.constant(I64, low)], 64) : refuse();
     },
     vector: (low, high) => (high.op === "const" && high.value === 0n ? make("lowV", [low]) : refuse()),
-    lane(bits, index, v) {
-      const { trace } = machine;
-      if (v.op !== "readV") return trace.node("lane", I64, [v], `${bits}.${index}`);
-      const at = trace.node("cell", I32, [], "", placeOf(v) + BigInt((index * bits) / 8));
-      return trace.node("readLane", I64, [at], bits);
-    },
+    lane,
     withLane: (bits, index, v, value) => make("withLane", [v, value], `${bits}.${index}`),
     splat: (bits, value) => make("splat", [value], bits),
     low(bits, v) {
@@ -119,6 +124,26 @@ function operations(machine: Recorder): Partial<Vectors> {
       if (v.op === "readV") return make("readLow", [...v.args], bits);
       return isShort(v, bits) ? v : make("low", [v], bits);
     },
+
+    fpUnary: (op, bits, lanes, a) => float.unary(op, bits, lanes, a),
+    fpBinary: (op, bits, lanes, a, b) => float.binary(op, bits, lanes, a, b),
+    fpMulAdd: (bits, lanes, addend, a, b) => float.mulAdd(bits, lanes, addend, a, b),
+    fpCompare: (op, bits, lanes, a, b) => float.compare(op, bits, lanes, a, b),
+    fpFlags: (bits, a, b) => float.flags(bits, a, b),
+    fpFlagsIf: (c, bits, a, b, _nans, nzcv) => float.flagsIf(c, bits, a, b, nzcv),
+    fpRound: (bits, lanes, a, rounding, inexact) => float.round(bits, lanes, a, rounding, inexact),
+    fpConvert: (from, to, lanes, a, rounding) => float.convert(from, to, lanes, a, rounding),
+    fpToFixed: (bits, to, lanes, a, fractionBits, signedness, rounding) =>
+      float.toFixed(bits, to, lanes, a, fractionBits, signedness, rounding),
+    fpFromFixed: (from, bits, lanes, a, fractionBits, signedness) =>
+      float.fromFixed(
+        from,
+        bits,
+        lanes,
+        (n) => (a.op === "lowV" ? a.args[0]! : lane(from, n, a)),
+        fractionBits,
+        signedness,
+      ),
 
     loadVector: (bytes, address) => load(bytes, bytes, address),
     storeVector: (bytes, address, value) => store(bytes, bytes, address, value),
@@ -170,6 +195,7 @@ function withoutZero(address: Node): Node {
 function isShort(v: Node, bits: LaneBits): boolean {
   if (v.op === "zeroV") return true;
   if (v.op === "loadedV") return Number.parseInt(String(v.extra), 10) * 8 <= bits;
+  if (v.op === "scalarV") return bits === 64 || v.args[0]!.type === F32;
   return v.op === "lowV" && bits === 64;
 }
 
