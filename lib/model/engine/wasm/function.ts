@@ -53,6 +53,8 @@ export interface Helpers extends FloatHelpers {
   readonly smulh: number;
   readonly rbit: number;
   readonly rev: number;
+  readonly crc32: number;
+  readonly crc32c: number;
 }
 
 /** How code gets at what an instruction names: by its record, or known while the code is made. */

@@ -7,6 +7,7 @@ import { F32, F64, I32, I64, type Label, type Local, V128, type ValueType } from
 import { flagsKind } from "./flags.js";
 import type { Context } from "./function.js";
 import { locate, type Table } from "./memory-access.js";
+import { pairEffect } from "./pair-handlers.js";
 import { Block, RECORD } from "./record.js";
 import { systemEffect } from "./system-handlers.js";
 import type { Effect, Node, Shape } from "./trace.js";
@@ -191,7 +192,13 @@ export class HandlerEmitter {
         flags.set(() => this.value(args[0]!));
         return;
       default:
-        if (vectorEffect(this, effect) || systemEffect(this, effect) || atomicEffect(this, effect)) return;
+        if (
+          vectorEffect(this, effect) ||
+          systemEffect(this, effect) ||
+          pairEffect(this, effect) ||
+          atomicEffect(this, effect)
+        )
+          return;
         throw new Error(`no code for the effect ${op}`);
     }
   }
@@ -455,6 +462,13 @@ export class HandlerEmitter {
         this.value(args[0]!);
         code.call(helpers.strip);
         return;
+      case "crc32": {
+        const [poly, bytes] = String(node.extra).split("/");
+        this.value(args[0]!);
+        this.value(args[1]!);
+        code.i32(Number(bytes)).call(poly === "04C11DB7" ? helpers.crc32 : helpers.crc32c);
+        return;
+      }
       case "umulh":
       case "smulh":
         this.value(args[0]!);

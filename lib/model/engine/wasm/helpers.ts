@@ -1,6 +1,7 @@
 // The functions that generated code calls: a module has all of them, or those that its code uses.
 
 import { Code, I32, I64, type Module, type ValueType } from "./binary.js";
+import { crc32Helper } from "./crc32-helper.js";
 import { carryFlagsHelper, nzcvHelper } from "./flags.js";
 import { floatHelpers } from "./float-helpers.js";
 import type { Helpers } from "./function.js";
@@ -24,6 +25,8 @@ const makers: Readonly<Record<keyof Helpers, Helper>> = {
   smulh:      { parameters: [I64, I64],           results: [I64], code: ({ umulh }) => smulhHelper(umulh) },
   rbit:       { parameters: [I64],                results: [I64], code: rbitHelper },
   rev:        { parameters: [I64, I32],           results: [I64], code: revHelper },
+  crc32:      { parameters: [I32, I64, I32],      results: [I32], code: () => crc32Helper("04C11DB7") },
+  crc32c:     { parameters: [I32, I64, I32],      results: [I32], code: () => crc32Helper("1EDC6F41") },
   ...floatHelpers,
 };
 const names = Object.keys(makers) as (keyof Helpers)[];

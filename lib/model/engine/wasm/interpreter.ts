@@ -55,7 +55,7 @@ export class Interpreter {
 
   constructor(
     private readonly state: CpuState,
-    bus: Bus,
+    private readonly bus: Bus,
     private readonly environment: Environment,
     private readonly room: Room,
     /** So many instructions the evaluator does before there is generated code: for short guests it is quicker. */
@@ -238,6 +238,7 @@ export class Interpreter {
     }
     const { buffer } = state.memory;
     this.block = new Int32Array(buffer, at, Block.words);
+    this.block[Block.pairLock] = this.bus.pairLock ?? 0;
     memory.moveTables({ buffer, offset: at + Parts.tables }, at);
     const walks = new DataView(buffer);
     memory.regimeChanged = (regime, sctlr) => writeWalks(walks, at + Parts.walks, regime, sctlr);

@@ -73,6 +73,8 @@ export const Block = {
   flagsB: 100,
   /** Where the table of pointers is, always. */
   authentication: 102,
+  /** The lock of 128-bit accesses; 0: there is none. */
+  pairLock: 103,
   words: 104,
 } as const;
 

@@ -111,8 +111,8 @@ export class Recorder implements MachineOn<Node, Node, Node, Node, Node> {
   smulh(a: Node, b: Node): Node {
     return this.trace.node("smulh", I64, [a, b]);
   }
-  crc32(): Node {
-    return refuse();
+  crc32(poly: "04C11DB7" | "1EDC6F41", accumulator: Node, data: Node, bytes: AccessBytes): Node {
+    return this.trace.node("crc32", I32, [accumulator, data], `${poly}/${bytes}`);
   }
 
   checkSpAlignment(): void {
@@ -141,27 +141,38 @@ export class Recorder implements MachineOn<Node, Node, Node, Node, Node> {
   loadExclusive(bytes: AccessBytes, address: Node): Node {
     return this.result("loadExclusive", I64, [address], bytes);
   }
-  loadExclusivePair(): readonly [Node, Node] {
-    return refuse();
+  /** Two values of an effect. */
+  private pair(op: string, bytes: 4 | 8, args: readonly Node[]): readonly [Node, Node] {
+    const first = this.trace.node("result", I64, args, `${op}${bytes}`);
+    const second = this.trace.node("second", I64, [first]);
+    this.trace.effect(op, [first, second], bytes);
+    return [first, second];
+  }
+  loadExclusivePair(bytes: 4 | 8, address: Node): readonly [Node, Node] {
+    return this.pair("loadExclusivePair", bytes, [address]);
   }
   storeExclusive(bytes: AccessBytes, address: Node, value: Node): Node {
     return this.result("storeExclusive", I32, [address, value], bytes);
   }
-  storeExclusivePair(): Node {
-    return refuse();
+  storeExclusivePair(bytes: 4 | 8, address: Node, first: Node, second: Node): Node {
+    return this.result("storeExclusivePair", I32, [address, first, second], bytes);
   }
   clearExclusive(): void {
     this.trace.effect("clearExclusive", []);
   }
   atomic(op: AtomicOperation, bytes: AccessBytes, address: Node, value: Node): Node {
-    if (op === "smax" || op === "smin" || op === "umax" || op === "umin") refuse();
     return this.result(op, I64, [address, value], bytes);
   }
   compareAndSwap(bytes: AccessBytes, address: Node, expected: Node, desired: Node): Node {
     return this.result("compareAndSwap", I64, [address, expected, desired], bytes);
   }
-  compareAndSwapPair(): readonly [Node, Node] {
-    return refuse();
+  compareAndSwapPair(
+    bytes: 4 | 8,
+    address: Node,
+    expected: readonly [Node, Node],
+    desired: readonly [Node, Node],
+  ): readonly [Node, Node] {
+    return this.pair("compareAndSwapPair", bytes, [address, ...expected, ...desired]);
   }
   barrier(kind: Barrier): void {
     // ISB and SB order nothing that generated code reorders.
