@@ -26,13 +26,28 @@ export function newMap(m: Maker, vm: VmPlan, bytes: number): MapPlan {
   return map;
 }
 
+/**
+ * Programs are never in memory that is at a second address, too: a guest that wrote to itself there, without maintenance,
+ * would be another one on each CPU (DDI 0487 B2.4.4).
+ */
+function showsCodeTwice(vm: VmPlan, plan: SlotPlan): boolean {
+  const shows = (slot: SlotPlan, map: MapPlan, page: bigint) =>
+    slot.map === map && slot.offset <= page && page < slot.offset + slot.bytes;
+  const others = vm.slots.filter(({ slot, at }) => slot !== plan.slot && at !== plan.at);
+  if (plan.at === RAM && others.some((slot) => shows(slot, plan.map, plan.offset))) return true;
+  return others.some(({ at, map, offset }) => at === RAM && shows(plan, map, offset));
+}
+
 function setSlot(m: Maker, vm: VmPlan, plan: SlotPlan) {
+  if (showsCodeTwice(vm, plan)) return;
   const { slot, flags, at, bytes, map, offset } = plan;
   const common = [slot, flags, at, bytes, bytes === 0n ? null : { ref: map.name }, offset] as const;
   if (m.random.once(3)) m.emit("vm.setUserMemoryRegion2", vm.name, ...common, 0, 0n);
   else m.emit("vm.setUserMemoryRegion", vm.name, ...common);
   const known = vm.slots.findIndex((other) => other.slot === slot);
-  if (known >= 0) vm.slots.splice(known, 1);
+  // A slot that the kernel refuses to move is still at RAM.
+  const mayStay = bytes !== 0n && at !== RAM && vm.slots[known]?.at === RAM;
+  if (known >= 0 && !mayStay) vm.slots.splice(known, 1);
   if (bytes !== 0n) vm.slots.push(plan);
 }
 
