@@ -74,6 +74,26 @@ onEveryBackend("vCPU events", (host) => {
     assertRefused("EINVAL", () => cpu.setEvents({ serrorPending: true, serrorEsr: 1n << 25n }));
   });
 
+  it("an SError that is not masked is taken at once since 7.2; one that was pending goes on being so", () => {
+    const { cpu } = setUp([nop]);
+    cpu.setEvents({ serrorPending: true });
+    cpu.setReg(pstate, 5n);
+    cpu.setEvents({});
+    assert.equal(cpu.getReg(pc), RAM);
+    cpu.setEvents({ serrorPending: true });
+    const vector = RAM + BigInt(VECTORS + SERROR);
+    assert.equal(cpu.getReg(pc), onHost(host, { "6.1": RAM, "6.12": RAM, "7.2": vector }));
+    assert.equal(cpu.getEvents().serrorPending, true);
+  });
+
+  it("an external abort's vector is counted from all that is in VBAR_EL1, since 7.2 before the CPU has seen it", () => {
+    const { cpu } = makeGuest(host);
+    cpu.setReg(sysReg("VBAR_EL1"), RAM + 0x7ffn);
+    cpu.setEvents({ externalAbortPending: true });
+    const taken = RAM + 0x7ffn + BigInt(SYNCHRONOUS);
+    assert.equal(cpu.getReg(pc), onHost(host, { "6.1": RAM, "6.12": RAM, "7.2": taken }));
+  });
+
   it("an external abort is taken at once, at the address where the guest is", async () => {
     const { cpu } = setUp([nop, nop]);
     cpu.setEvents({ externalAbortPending: true });

@@ -96,6 +96,19 @@ onEveryBackend("external aborts", (host) => {
     assert.equal(guest.cpu.getEvents().serrorPending, false);
   });
 
+  it("of an SError in place of an access to MMIO is taken at the access since 7.2, behind it before", async () => {
+    const guest = setUp([...mov64(1, DEVICE), store(8, 0, 1), nop]);
+    setVectors(guest, { serror: [movz(2, 1), movz(3, 1), ...finish] });
+    const { cpu } = guest;
+    cpu.setReg(pstate, SERROR_UNMASKED);
+    await runToMmio(cpu);
+    cpu.setEvents({ serrorPending: true });
+    await runToFinish(cpu);
+    const at = RAM + 4n * BigInt(mov64(1, DEVICE).length);
+    assert.equal(cpu.getReg(elrEl1), onHost(host, { "6.1": at + 4n, "6.12": at + 4n, "7.2": at }));
+    assert.deepEqual([exceptionClass(cpu), cpu.getReg(x(2)), cpu.getReg(x(3))], [EC_SERROR, 1n, 1n]);
+  });
+
   it("of an SError that is masked is pending in ISR_EL1", async () => {
     const guest = setUp([mrs(0, ISR_EL1)]);
     guest.cpu.setEvents({ serrorPending: true });

@@ -44,15 +44,21 @@ export function setEvents(vcpu: VcpuState, events: Uint8Array): void {
     return;
   }
   if (events[EXT_DABT] !== 0) {
-    // The access that waits for userspace ends in the abort instead.
-    vcpu.put("mmioIss", 0);
+    endAccess(vcpu);
     pendAbort(vcpu, "data", vcpu.cpu.farEl2);
     if (!vcpu.feature(Feature.el1_32bit)) commitAbort(vcpu);
   }
+  const before = vcpu.cpu.pendingSError;
   pendSError(vcpu, events, call);
-  if (vcpu.cpu.pendingSError !== null && (vcpu.cpu.mode & Pstate.A) === 0)
-    enterException(vcpu, () => takePendingInterrupt(vcpu.cpu, vcpu.pstateBits));
+  if (events[PENDING] === 0 || (vcpu.cpu.mode & Pstate.A) !== 0) return;
+  endAccess(vcpu);
+  enterException(vcpu, () => takePendingInterrupt(vcpu.cpu, vcpu.pstateBits));
+  // One that was pending already is another one.
+  vcpu.cpu.pendingSError = before;
 }
+
+/** The access that waits for userspace ends in the exception instead. */
+const endAccess = (vcpu: VcpuState): void => vcpu.put("mmioIss", 0);
 
 function pendSError(vcpu: VcpuState, events: Uint8Array, call: string): void {
   if (events[PENDING] === 0) return;
