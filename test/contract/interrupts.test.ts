@@ -93,6 +93,23 @@ onEveryBackend("KVM_IRQ_LINE with a vGICv3", (host) => {
     assertRefused("ENXIO", () => vm.setIrqLine({ type: "cpu", vcpu: 0, input: "irq" }, true));
   });
 
+  it("of a private interrupt goes by the vCPU's id; on 6.1 the one at its place has an id that is a place again", () => {
+    const vm = host.keep(host.kvm.createVm());
+    const gic = host.keep(vm.createDevice("vgic-v3"));
+    for (const id of [1, 2, 0]) host.keep(vm.createVcpu(id)).init();
+    gic.setAttr(4, 0n);
+    const said = (vcpu: number) => answer(() => vm.setIrqLine({ type: "ppi", vcpu, number: 20 }, true));
+    assert.deepEqual([0, 1, 2, 3].map(said), ["OK", "OK", "OK", "EINVAL"]);
+    const few = host.keep(host.kvm.createVm());
+    const other = host.keep(few.createDevice("vgic-v3"));
+    for (const id of [0, 2]) host.keep(few.createVcpu(id)).init();
+    other.setAttr(4, 0n);
+    const second = answer(() => few.setIrqLine({ type: "ppi", vcpu: 1, number: 20 }, true));
+    const third = answer(() => few.setIrqLine({ type: "ppi", vcpu: 2, number: 20 }, true));
+    const byId = ["EINVAL", "OK"];
+    assert.deepEqual([second, third], onHost(host, { "6.1": ["EINVAL", "EINVAL"], "6.12": byId, "7.2": byId }));
+  });
+
   it("before it is initialised is EBUSY", () => {
     const vm = host.keep(host.kvm.createVm());
     host.keep(vm.createDevice("vgic-v3"));

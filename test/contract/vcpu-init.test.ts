@@ -65,6 +65,23 @@ onEveryBackend("KVM_ARM_VCPU_INIT", (host) => {
     cpu.init({ features: ["psci-0.2"] });
   });
 
+  it("the features before one that is unknown stay on 6.1, until an INIT comes through or is EINVAL", () => {
+    const cpu = makeVcpu();
+    assertRefused("ENOENT", () => cpu.init({ features: ["power-off", 9] }));
+    cpu.init({ features: ["psci-0.2"] });
+    const stopped = onHost(host, { "6.1": true, "6.12": false, "7.2": false });
+    assert.equal(cpu.mpState, stopped ? "stopped" : "runnable");
+    assert.equal(
+      answer(() => cpu.init({ features: ["psci-0.2"] })),
+      stopped ? "EINVAL" : "OK",
+    );
+    const other = makeVcpu();
+    assertRefused("ENOENT", () => other.init({ features: ["power-off", 9] }));
+    assertRefused("EINVAL", () => other.init({ features: ["ptrauth-address"] }));
+    other.init({ features: ["psci-0.2"] });
+    assert.equal(other.mpState, "runnable");
+  });
+
   it("a second INIT of the same vCPU with other features is EINVAL", () => {
     const cpu = makeVcpu();
     cpu.init({ features: ["psci-0.2"] });

@@ -25,11 +25,12 @@ export function irqLine(vm: VmState, irq: number, level: boolean, call: string):
 
 function vcpuOf(vm: VmState, irq: number, call: string): VcpuState {
   const index = (irq >>> 28) * 256 + ((irq >>> 16) & VCPU_ID_MASK);
-  const byPlace = vm.profile.switches.irqLineByPlace;
-  const vcpu = byPlace ? allVcpus(vm).find((one) => one.get("place") === index) : vcpuById(vm, index);
+  const vcpu = vm.profile.switches.irqLineByPlace ? vcpuAt(vm, index) : vcpuById(vm, index);
   if (vcpu === undefined || vcpu === null) throw new Refused("EINVAL", call);
   return vcpu;
 }
+
+const vcpuAt = (vm: VmState, place: number) => allVcpus(vm).find((one) => one.get("place") === place);
 
 /** An input of a CPU that has no interrupt controller before it. */
 function cpuInput(vm: VmState, irq: number, level: boolean, call: string): void {
@@ -53,7 +54,9 @@ function interruptLine(vm: VmState, irq: number, level: boolean, call: string): 
   const vcpu = isPrivate ? vcpuOf(vm, irq, call) : null;
   if (isPrivate ? intid < SGIS || intid >= PRIVATE : intid < PRIVATE) throw new Refused("EINVAL", call);
   needsGic();
-  if (!moveLine(vm, vcpu, intid, level)) throw new Refused("EINVAL", call);
+  // Its id is taken for a place again.
+  const target = vcpu !== null && vm.profile.switches.irqLineByPlace ? vcpuAt(vm, vcpu.get("id")) : vcpu;
+  if (target === undefined || !moveLine(vm, target, intid, level)) throw new Refused("EINVAL", call);
 }
 
 /** A GICv2 is initialised when it is first used, a GICv3 never. */

@@ -17,14 +17,17 @@ export function init(vcpu: VcpuState, bytes: Uint8Array): void {
   const call = "KVM_ARM_VCPU_INIT";
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const words = Array.from({ length: FEATURE_WORDS }, (_, n) => view.getUint32(4 + 4 * n, true));
-  const wanted = words[0]!;
+  const said = words[0]!;
   const { switches, host } = vcpu.vm.profile;
   if (view.getUint32(0, true) !== KVM_ARM_TARGET_GENERIC_V8) throw new Refused("EINVAL", call);
   const again = vcpu.get("initialised") === 1;
   // Kernels with features per vCPU go through them bit by bit: one that changed comes before one that is unknown.
-  const changed = ((wanted ^ vcpu.get("features")) & switches.vcpuFeatureBits) !== 0;
+  const changed = ((said ^ vcpu.get("features")) & switches.vcpuFeatureBits) !== 0;
   if (again && changed && !switches.featuresAreVmWide) throw new Refused("EINVAL", call);
+  // What they had gone through when they refused stays, until an INIT comes through.
+  const wanted = again || switches.featuresAreVmWide ? said : said | vcpu.get("features");
   if ((wanted & ~switches.vcpuFeatureBits) !== 0 || words.some((word, n) => n > 0 && word !== 0)) {
+    if (!again && !switches.featuresAreVmWide) vcpu.put("features", wanted & switches.vcpuFeatureBits);
     throw new Refused("ENOENT", call);
   }
   const compared = switches.powerOffIsNoFeature ? wanted & ~Feature.powerOff : wanted;
@@ -37,6 +40,7 @@ export function init(vcpu: VcpuState, bytes: Uint8Array): void {
       if (!taken()) throw new Refused("EINVAL", call);
       fixFeatures(vm, compared, call);
     } else {
+      if (!again) vcpu.put("features", 0);
       // What is wrong besides comes after the width of the VM is settled.
       const width = wanted & Feature.el1_32bit;
       if (width !== 0 && ((host.features & width) === 0 || vcpu.has("MTE"))) throw new Refused("EINVAL", call);
