@@ -6,9 +6,9 @@ import { fileURLToPath } from "node:url";
 import { encode } from "../lib/model/a64/bits.js";
 import type { Insn } from "../lib/model/a64/insn.js";
 import { a64, decodeA64 } from "../lib/model/a64/table.js";
+import { maintenanceOperations } from "../lib/model/cpu/maintenance.js";
 import { shapeOfWord } from "../lib/model/engine/wasm/library.js";
 import { isOutlined } from "../lib/model/engine/wasm/outlined.js";
-import { DC_ZVA } from "../lib/model/engine/wasm/recorder.js";
 import { systemRegisterEncodings } from "../lib/model/engine/wasm/system-registers.js";
 
 const RANDOM_WORDS = 600;
@@ -51,7 +51,8 @@ function* wordsOf(row: Insn, random: (bits: number) => number): Generator<number
 function systemWords(): number[] {
   const word = (opcode: number, id: number) => (opcode | (id << 5) | 3) >>> 0;
   const registers = systemRegisterEncodings.flatMap((id) => [word(0xd500_0000, id), word(0xd520_0000, id)]);
-  return [...registers, word(0xd500_0000, DC_ZVA)];
+  const operations = [...maintenanceOperations.keys()].map((id) => word(0xd500_0000, id));
+  return [...registers, ...operations];
 }
 
 const random = randomNumbers();

@@ -548,6 +548,17 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean, Cell>
     this.memory.controlChanged();
     if (debugRegisters.has(id)) this.ends.pause();
   }
+  /** MSR of a register that no debugging depends on; false: it is an exception. */
+  writeSilently(id: number, value: bigint): boolean {
+    if (this.registers.write(id, value, 31) !== 0n) return false;
+    this.registersWritten++;
+    this.memory.controlChanged();
+    return true;
+  }
+  /** CNTVCT_EL0. */
+  counter(): bigint {
+    return this.environment.counter("virtual");
+  }
   writePstate(field: PstateField, imm4: number): void {
     this.value(this.registers.writePstate(field, imm4));
   }
@@ -569,7 +580,13 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean, Cell>
       this.invalidateOthers();
     }
   }
-  private invalidateOthers(): void {
+  /** TLBI on this CPU; false: it is an exception. */
+  invalidate(id: number, operand: bigint): boolean {
+    if (this.registers.maintenance(id, 31) !== "invalidate") return false;
+    this.memory.invalidate(invalidationOf(id, operand));
+    return true;
+  }
+  invalidateOthers(): void {
     if (this.environment.invalidateOthers?.() === true) this.invalidating = true;
   }
   /** AT S1E1RP and WP look at PSTATE.PAN; the others do not. */

@@ -2,6 +2,7 @@
 // that are functions of their own.
 
 import type { Code, Label, Local, ValueType } from "./binary.js";
+import type { Calls } from "./calls.js";
 import type { FloatHelpers } from "./float-helpers.js";
 import type { Node } from "./trace.js";
 
@@ -94,4 +95,6 @@ export interface Context {
   readonly locals: Locals;
   readonly labels: Labels;
   readonly helpers: Helpers;
+  /** In the interpreter's own function: what JavaScript does, and whether a page of code has changed. */
+  readonly calls?: Calls & { readonly changed: number };
 }

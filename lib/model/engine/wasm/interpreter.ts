@@ -8,6 +8,7 @@ import { Evaluator } from "../evaluator.js";
 import { GUARDED } from "../page-cache.js";
 import type { Bus, Environment, Stop } from "../stop.js";
 import { Translator } from "../translator/translator.js";
+import { callsOf } from "./calls.js";
 import { CodeCache } from "./code-cache.js";
 import { CODE_PAGES_BYTES, CodePages } from "./code-pages.js";
 import { library } from "./library.js";
@@ -266,6 +267,7 @@ export class Interpreter {
       step: () => this.step(),
       decode: (record) => code.decode(record >>> 0),
       records: (entry) => this.records(entry >>> 0),
+      ...callsOf(evaluator, code, this.block, () => this.refresh()),
     };
     let table: WebAssembly.Table | undefined;
     if (this.variant === "translating") {

@@ -2,7 +2,7 @@
 // asks JavaScript.
 
 import { CODE, ENTRIES, GUARDED, MUST_ALIGN, ROOM } from "../page-cache.js";
-import { Code, I32, I64, type Module, V128 } from "./binary.js";
+import { Code, I32, I64, type Label, type Local, type Module, V128 } from "./binary.js";
 import { findCodePage } from "./code-pages.js";
 import { i32, i64, v128 } from "./opcodes.js";
 import { Block, EPOCH, Handler, RECORD, TOLD, WORDS } from "./record.js";
@@ -15,6 +15,8 @@ export interface Misses {
   readonly place: number;
   /** `fill(cache, address)`: see walker.ts. */
   readonly fill: number;
+  /** `changed(room, host)`: the offset, if instructions of its page differ from what its records were made of; 0: not so. */
+  readonly changed: number;
   /** `records(room, entry)`: the page of records of an entry of the table of fetches; 0: there can be none. */
   readonly records: number;
 }
@@ -29,6 +31,7 @@ export function missFunctions(module: Module, records: number): Misses {
   return {
     fill,
     place: helper([I32, I64, I64, I64], placeOrFill(fill, written)),
+    changed: helper([I32, I32], changedHelper()),
     records: helper([I32, I32], recordsHelper(records)),
   };
 }
@@ -105,11 +108,40 @@ function writtenHelper(): Code {
 /** Bytes that are compared at once. */
 const STRIDE = 64;
 
+/** Branches away if a page of memory is not what its records were made of. */
+function compare(code: Code, page: Local, records: Local, at: Local, different: Label): void {
+  const difference = code.local(V128);
+  code.i32(0).set(at);
+  const again = code.loop();
+  for (let n = 0; n < STRIDE; n += 16) {
+    code.get(page).get(at).op(i32.add).memory(v128.load, 4, n);
+    code.get(records).get(at).op(i32.add);
+    code.memory(v128.load, 4, WORDS + n).vector(v128.xor);
+    if (n > 0) code.get(difference).vector(v128.or);
+    code.set(difference);
+  }
+  code.get(difference).vector(v128.anyTrue).branchIf(different);
+  code.get(at).i32(STRIDE).op(i32.add).tee(at).i32(4096).op(i32.ltU).branchIf(again).end();
+}
+
+function changedHelper(): Code {
+  const code = new Code(2);
+  const [room, host] = [0, 1];
+  const [page, at, found] = [code.local(I32), code.local(I32), code.local(I32)];
+  code.get(host).i32(-4096).op(i32.and).set(page);
+  findCodePage(code, page, () => code.get(room).i32(Room.codePages).op(i32.add), at, found);
+  const different = code.block();
+  code.get(found).if();
+  compare(code, page, found, at, different);
+  code.end();
+  code.i32(0).return().end();
+  return code.get(host);
+}
+
 function recordsHelper(records: number): Code {
   const code = new Code(2);
   const [room, entry] = [0, 1];
   const [page, at, found] = [code.local(I32), code.local(I32), code.local(I32)];
-  const difference = code.local(V128);
   code.get(entry).memory(i32.load, 2).i32(-4096).op(i32.and);
   code.get(entry).memory(i32.load, 2, 8).op(i32.add).set(page);
   findCodePage(code, page, () => code.get(room).i32(Room.codePages).op(i32.add), at, found);
@@ -122,21 +154,7 @@ function recordsHelper(records: number): Code {
     .memory(i32.load, 2, Block.epoch * 4)
     .op(i32.ne)
     .if();
-  code.i32(0).set(at);
-  const again = code.loop();
-  for (let n = 0; n < STRIDE; n += 16) {
-    code.get(page).get(at).op(i32.add).memory(v128.load, 4, n);
-    code
-      .get(found)
-      .get(at)
-      .op(i32.add)
-      .memory(v128.load, 4, WORDS + n)
-      .vector(v128.xor);
-    if (n > 0) code.get(difference).vector(v128.or);
-    code.set(difference);
-  }
-  code.get(difference).vector(v128.anyTrue).branchIf(javaScript);
-  code.get(at).i32(STRIDE).op(i32.add).tee(at).i32(4096).op(i32.ltU).branchIf(again).end();
+  compare(code, page, found, at, javaScript);
   code
     .get(found)
     .get(room)

@@ -6,6 +6,7 @@
 import { cells, Pstate } from "../../cpu/state.js";
 import { GUARDED } from "../page-cache.js";
 import { Code, I32, I64, type Local, Module } from "./binary.js";
+import { type CallImports, importCalls } from "./calls.js";
 import { KindInLocal, NZCV } from "./flags.js";
 import type { Context, Locals } from "./function.js";
 import { HandlerEmitter } from "./handlers.js";
@@ -19,7 +20,7 @@ import { RecordOperands } from "./record-operands.js";
 import type { Shape } from "./trace.js";
 
 /** What the module asks of JavaScript. */
-export interface Imports {
+export interface Imports extends CallImports {
   /** The evaluator does one instruction. 1: the run is over. */
   step(): number;
   /** Makes the record at this address, and some that follow it. */
@@ -65,6 +66,7 @@ export function interpreterModule(shapes: readonly Shape[], variant: Variant): U
   const step = module.import("step", [], [I32]);
   const decode = module.import("decode", [I32], []);
   const records = module.import("records", [I32], [I32]);
+  const calls = importCalls(module);
   const hot = translating ? module.import("hot", [I32], []) : 0;
   module.hasTable = translating;
   const misses = missFunctions(module, records);
@@ -161,7 +163,15 @@ export function interpreterModule(shapes: readonly Shape[], variant: Variant): U
   const indirect = code.block();
   const jump = code.block();
   const labels = { next, step: stepHere, jump, indirect };
-  const context: Context = { code, operands, flags, locals, labels, helpers };
+  const context: Context = {
+    code,
+    operands,
+    flags,
+    locals,
+    labels,
+    helpers,
+    calls: { ...calls, changed: misses.changed },
+  };
 
   const places: number[] = [];
   for (let n = Handler.first + shapes.length + 1; n > 0; n--) places.unshift(code.block());

@@ -1,7 +1,7 @@
 // Pointers that were signed or authenticated before, with what came of it: a cipher is slow, and code does the same again.
 // The table lies in the memory, and generated code fills it; behind it stands what the results depend on.
 
-import { sysRegIndex, sysRegs } from "../../../arm64/sysregs.js";
+import { type SysRegName, sysRegIndex } from "../../../arm64/sysregs.js";
 import type { PacKey } from "../../a64/machine.js";
 import { Level, PointerAuth, pacKeys } from "../../cpu/pointer-auth.js";
 import { type CpuState, cells } from "../../cpu/state.js";
@@ -31,8 +31,13 @@ const Known = {
   keys: ENTRIES_BYTES + 88,
   /** What signing gives, for whoever asked. */
   signed: ENTRIES_BYTES + 152,
+  /** Of each key what entries made with it have beside their kind. */
+  ids: ENTRIES_BYTES + 160,
 } as const;
-export const POINTER_TABLE_BYTES = Known.signed + 8;
+export const POINTER_TABLE_BYTES = Known.ids + 16;
+const ID_SHIFT = 8;
+/** When there are so many, all is forgotten. */
+const MOST_IDS = 1 << 20;
 
 export type PointerUse = "sign" | "alone" | "combined";
 
@@ -44,16 +49,24 @@ export function pointerKind(use: PointerUse, key: PacKey): number {
   return 1 + uses.indexOf(use) * keys.length + keys.indexOf(key);
 }
 
-/** What the results depend on. */
-const registers: readonly number[] = sysRegs
-  .filter(({ name }) => /^(AP[ID][AB]KEY(LO|HI)_EL1|SCTLR_EL1|TCR_EL1|ID_AA64ISAR1_EL1|ID_AA64MMFR2_EL1)$/.test(name))
-  .map(({ name }) => cells.sysregs + sysRegIndex(name));
+const cellOf = (name: SysRegName): number => cells.sysregs + sysRegIndex(name);
+/** What all results depend on. */
+const registers = (["TCR_EL1", "ID_AA64ISAR1_EL1", "ID_AA64MMFR2_EL1"] as const).map(cellOf);
+const SCTLR = cellOf("SCTLR_EL1");
+/** And what those of one key depend on: two cells, and a bit of SCTLR_EL1. */
+const keyCells = keys.map((key) => {
+  const { low, high, enable } = pacKeys[key];
+  return { low: cellOf(low), high: cellOf(high), enable };
+});
 
 const MULTIPLIERS = [0x9e37_79b1, 0x85eb_ca6b, 0x27d4_eb2f] as const;
 
 export class PointerTable {
   private readonly view: DataView;
   private readonly seen = new BigUint64Array(registers.length);
+  /** Of each key: its halves, and whether it is enabled. */
+  private readonly seenKeys = new BigUint64Array(3 * keys.length);
+  private readonly ids = new Map<string, number>();
   private readonly authentication: PointerAuth;
 
   constructor(
@@ -68,15 +81,55 @@ export class PointerTable {
   /** Looks whether the keys or what else counts have changed. */
   look(): void {
     const { quads } = this.state;
-    if (registers.every((cell, n) => quads[cell] === this.seen[n])) return;
-    this.clear();
+    for (let n = 0; n < registers.length; n++) {
+      if (quads[registers[n]!] === this.seen[n]) continue;
+      this.clear();
+      return;
+    }
+    for (let n = 0; n < keyCells.length; n++) this.lookAtKey(n, "changed");
+  }
+
+  private lookAtKey(n: number, which: "changed" | "any"): void {
+    const { view, seenKeys } = this;
+    const { quads } = this.state;
+    const { low, high, enable } = keyCells[n]!;
+    const enabled = (quads[SCTLR]! & enable) === 0n ? 0n : 1n;
+    const [lower, upper] = [quads[low]!, quads[high]!];
+    const at = 3 * n;
+    if (which === "changed" && lower === seenKeys[at] && upper === seenKeys[at + 1] && enabled === seenKeys[at + 2])
+      return;
+    seenKeys[at] = lower;
+    seenKeys[at + 1] = upper;
+    seenKeys[at + 2] = enabled;
+    view.setInt32(Known.enabled + 4 * n, Number(enabled), true);
+    view.setBigUint64(Known.keys + 16 * n, upper, true);
+    view.setBigUint64(Known.keys + 16 * n + 8, lower, true);
+    view.setInt32(Known.ids + 4 * n, this.id(enabled === 0n ? "" : `${upper},${lower}`) << ID_SHIFT, true);
+  }
+
+  /** A number for a key: what was made with it is known again when it comes back. */
+  private id(key: string): number {
+    let id = this.ids.get(key);
+    if (id === undefined) {
+      if (this.ids.size === MOST_IDS) {
+        this.ids.clear();
+        this.forget();
+      }
+      id = this.ids.size + 1;
+      this.ids.set(key, id);
+    }
+    return id;
+  }
+
+  private forget(): void {
+    new Uint8Array(this.view.buffer, this.view.byteOffset, ENTRIES_BYTES).fill(0);
   }
 
   /** Forgets all pointers, and writes down what counts now. */
   clear(): void {
     const { state, view, authentication } = this;
     for (const [n, cell] of registers.entries()) this.seen[n] = state.quads[cell]!;
-    new Uint8Array(view.buffer, view.byteOffset, ENTRIES_BYTES).fill(0);
+    this.forget();
     for (const upper of [0, 1] as const) {
       view.setBigUint64(Known.above + 8 * upper, authentication.above(upper), true);
       for (const [n, kind] of (["instruction", "data"] as const).entries())
@@ -85,13 +138,7 @@ export class PointerTable {
     for (const [n, kind] of (["instruction", "data"] as const).entries())
       view.setBigUint64(Known.rangeBit + 8 * n, BigInt(authentication.rangeBit(kind)), true);
     view.setInt32(Known.level, authentication.level, true);
-    const sctlr = state.get("SCTLR_EL1");
-    for (const [n, key] of keys.entries()) {
-      const { enable, low, high } = pacKeys[key];
-      view.setInt32(Known.enabled + 4 * n, (sctlr & enable) !== 0n ? 1 : 0, true);
-      view.setBigUint64(Known.keys + 16 * n, state.get(high), true);
-      view.setBigUint64(Known.keys + 16 * n + 8, state.get(low), true);
-    }
+    for (let n = 0; n < keyCells.length; n++) this.lookAtKey(n, "any");
   }
 }
 
@@ -108,12 +155,20 @@ function entryAt(code: Code, table: Local, kind: Local, pointer: Local, modifier
   code.get(table).op(i32.add);
 }
 
+/** On the stack: the kind, with what belongs to its key. */
+function keyedKind(code: Code, table: Local, kind: Local): void {
+  code.get(kind).get(table).get(kind).i32(1).op(i32.sub).i32(3).op(i32.and).i32(2).op(i32.shl, i32.add);
+  code.memory(i32.load, 2, Known.ids).op(i32.or);
+}
+
 /** On the stack: where the result is, or 0. */
-function lookedUp(code: Code, at: Local, kind: Local, pointer: Local, modifier: Local): void {
+function lookedUp(code: Code, at: Local, table: Local, kind: Local, pointer: Local, modifier: Local): void {
   code.get(at).i32(RESULT).op(i32.add).i32(0);
   code.get(at).memory(i64.load, 3).get(pointer).op(i64.eq);
   code.get(at).memory(i64.load, 3, 8).get(modifier).op(i64.eq, i32.and);
-  code.get(at).memory(i32.load, 2, KIND).get(kind).op(i32.eq, i32.and);
+  code.get(at).memory(i32.load, 2, KIND);
+  keyedKind(code, table, kind);
+  code.op(i32.eq, i32.and);
   code.op(select);
 }
 
@@ -123,7 +178,7 @@ export function pointerHelper(): Code {
   const at = code.local(I32);
   entryAt(code, 0, 1, 2, 3);
   code.set(at);
-  lookedUp(code, at, 1, 2, 3);
+  lookedUp(code, at, 0, 1, 2, 3);
   return code;
 }
 
@@ -135,7 +190,7 @@ export function pointerFunction(module: Module): number {
   const at = code.local(I32);
   entryAt(code, 0, 1, 2, 3);
   code.set(at);
-  lookedUp(code, at, 1, 2, 3);
+  lookedUp(code, at, 0, 1, 2, 3);
   code.tee(at).op(i32.eqz).if();
   code.get(0).get(1).get(2).get(3).call(sign).set(at).end();
   return module.function([I32, I32, I64, I64], [I32], null, code.get(at));
@@ -162,7 +217,9 @@ function computed(qarma: number): Code {
     code.get(at).get(pointer).memory(i64.store, 3);
     code.get(at).get(modifier).memory(i64.store, 3, 8);
     code.get(at).get(result).memory(i64.store, 3, RESULT);
-    code.get(at).get(kind).memory(i32.store, 2, KIND);
+    code.get(at);
+    keyedKind(code, table, kind);
+    code.memory(i32.store, 2, KIND);
   };
 
   /** The result is remembered, and returned. */

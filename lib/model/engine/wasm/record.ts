@@ -75,7 +75,9 @@ export const Block = {
   authentication: 102,
   /** The lock of 128-bit accesses; 0: there is none. */
   pairLock: 103,
-  words: 104,
+  /** What a call of JavaScript is given, or gives: 64 bits. */
+  operand: 104,
+  words: 106,
 } as const;
 
 /** Room for so many chunks. */

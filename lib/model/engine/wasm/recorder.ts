@@ -16,7 +16,7 @@ import { CpuState, cells } from "../../cpu/state.js";
 import { conditions } from "../wide.js";
 import { I32, I64, type ValueType } from "./binary.js";
 import { pointerKind } from "./pointer-table.js";
-import { recordRead, recordWrite } from "./system-registers.js";
+import { recordMaintenance, recordRead, recordWrite } from "./system-registers.js";
 import { type Node, refuse, Trace } from "./trace.js";
 import { vectorRecorder } from "./vector-recorder.js";
 
@@ -227,15 +227,15 @@ export class Recorder implements MachineOn<Node, Node, Node, Node, Node> {
     this.trace.effect("mask", [this.trace.amount(imm4 << 6)], field);
   }
   system(id: number, value: Node, _rt: number): void {
-    if (id !== DC_ZVA) refuse();
-    this.trace.effect("zero", [value]);
+    if (id === DC_ZVA) this.trace.effect("zero", [value]);
+    else recordMaintenance(this.trace, id, value);
   }
   systemRead(): Node {
     return refuse();
   }
 }
 
-export const DC_ZVA = packEncoding([1, 3, 7, 4, 1]);
+const DC_ZVA = packEncoding([1, 3, 7, 4, 1]);
 
 /** How an access is made, for its handler: as EL0, in order with others. */
 function way(access: number): string {

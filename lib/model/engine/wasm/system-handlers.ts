@@ -1,10 +1,12 @@
 // What system instructions do without the evaluator.
 
+import { sysRegIndex } from "../../../arm64/sysregs.js";
 import { Attention, cells, Pstate } from "../../cpu/state.js";
 import { type Code, I32, I64 } from "./binary.js";
-import type { Locals } from "./function.js";
+import type { Labels, Locals } from "./function.js";
 import type { HandlerEmitter } from "./handlers.js";
 import { entryOf } from "./memory-access.js";
+import { i32, i64 } from "./opcodes.js";
 import { Block } from "./record.js";
 import type { Needs } from "./system-registers.js";
 import type { Effect, Node } from "./trace.js";
@@ -16,6 +18,10 @@ export function systemEffect(emitter: HandlerEmitter, { op, args, extra }: Effec
   const { code, locals, labels } = emitter.context;
   switch (op) {
     case "needs":
+      if (extra === "CNTVCT" || extra === "UCI") {
+        allowed(code, locals, labels, extra);
+        return true;
+      }
       code.get(locals.base).memory(0x28, 2, MODE);
       if ((extra as Needs) === "EL1") code.i32(Pstate.EL).op(0x71, 0x45);
       else
@@ -42,6 +48,72 @@ export function systemEffect(emitter: HandlerEmitter, { op, args, extra }: Effec
       return true;
     case "pointer":
       pointer(emitter, args[0]!, extra as number);
+      return true;
+    default:
+      return called(emitter, op, args, extra);
+  }
+}
+
+/** Bits of registers that let EL0 in. */
+const EL0_CONTROL = {
+  CNTVCT: { cell: cells.sysregs + sysRegIndex("CNTKCTL_EL1"), bit: 1 << 1 },
+  UCI: { cell: cells.sysregs + sysRegIndex("SCTLR_EL1"), bit: 1 << 26 },
+} as const;
+
+function allowed(code: Code, { base }: Locals, { step }: Labels, control: keyof typeof EL0_CONTROL): void {
+  const { cell, bit } = EL0_CONTROL[control];
+  code.get(base).memory(i32.load, 2, MODE).i32(Pstate.EL).op(i32.and, i32.eqz);
+  code
+    .get(base)
+    .memory(i32.load, 2, cell * 8)
+    .i32(bit)
+    .op(i32.and, i32.eqz, i32.and)
+    .branchIf(step);
+}
+
+/** What JavaScript does. */
+function called(emitter: HandlerEmitter, op: string, args: readonly Node[], extra: string | number): boolean {
+  const { code, locals, labels, helpers, operands, calls } = emitter.context;
+  const { block } = locals;
+  if (calls === undefined) return false;
+  const operand = () => {
+    code.get(block);
+    emitter.value(args[0]!);
+    code.memory(i64.store, 3, Block.operand * 4);
+  };
+  switch (op) {
+    case "counter": {
+      const [result] = args as [Node];
+      result.local = emitter.temporary(I64);
+      code.call(calls.counter).get(block);
+      code.memory(i64.load, 3, Block.operand * 4).set(result.local);
+      return true;
+    }
+    case "invalidate":
+      operand();
+      emitter.value(args[1]!);
+      code.call(calls.invalidate);
+      code.op(i32.eqz).branchIf(labels.step);
+      return true;
+    case "maintain": {
+      // Whoever maintains a page must be able to read it.
+      const address = emitter.address(args[0]!);
+      const at = emitter.temporary(I32);
+      code.get(address);
+      entryOf(code);
+      code.get(locals.reads).op(i32.add).get(address).i64(0).i64(0).call(helpers.place).tee(at).op(i32.eqz);
+      code.branchIf(labels.step);
+      if (extra === "instructions") code.get(block).get(at).call(calls.changed).call(calls.instructions);
+      return true;
+    }
+    case "writeSystem":
+      operand();
+      emitter.value(args[1]!);
+      code.call(calls.write);
+      code.op(i32.eqz).branchIf(labels.step);
+      // It counts for the next instruction, and so does an interrupt that it brings.
+      operands.pc();
+      code.i64(4).op(i64.add).set(locals.pc).i32(0).set(locals.btype).branch(labels.indirect);
       return true;
     default:
       return false;
