@@ -279,8 +279,9 @@ export class Interpreter {
     }
     const env = { memory: state.memory, ...imports, ...(table === undefined ? {} : { table }) };
     const instance = new WebAssembly.Instance(made.module, { env });
-    const { run, outlined: functions } = instance.exports as unknown as Exports;
-    outlined.table = functions;
+    const exports = instance.exports as unknown as Exports;
+    const { run } = exports;
+    outlined.exports = exports;
     const block = at;
     this.enter = () => run(state.base, block);
     this.code = code;

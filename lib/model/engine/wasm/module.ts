@@ -13,7 +13,7 @@ import { HandlerEmitter } from "./handlers.js";
 import { allHelpers } from "./helpers.js";
 import { entryOf } from "./memory-access.js";
 import { missFunctions } from "./misses.js";
-import { MOST_OUTLINED, MOST_PAGES, OUTLINED_PARAMETERS, OUTLINED_RESULTS } from "./outlined.js";
+import { MOST_OUTLINED, MOST_PAGES, OUTLINED_PARAMETERS, OUTLINED_RESULTS, PLACE_PARAMETERS } from "./outlined.js";
 import { pointerFunction } from "./pointer-table.js";
 import { BENEATH, Block, EPOCH, Handler, HEAT, RECORD, RECORD_PAGE, RECORDS, RECORDS_END, SLOT } from "./record.js";
 import { RecordOperands } from "./record-operands.js";
@@ -36,6 +36,8 @@ export interface Exports {
   run(base: number, block: number): void;
   /** Of handlers that are functions of modules of their own: see outlined.ts. */
   outlined: WebAssembly.Table;
+  /** The helper that finds the place of an access, for them. */
+  place: unknown;
 }
 
 /** No straight run of instructions is longer: that many may be over before anybody counts. */
@@ -70,6 +72,7 @@ export function interpreterModule(shapes: readonly Shape[], variant: Variant): U
   const hot = translating ? module.import("hot", [I32], []) : 0;
   module.hasTable = translating;
   const misses = missFunctions(module, records);
+  module.function(PLACE_PARAMETERS, [I32], "place", calling(misses.place, PLACE_PARAMETERS.length));
   const helpers = allHelpers(module, { place: misses.place, pointer: pointerFunction(module) });
   const outlined = module.signature(OUTLINED_PARAMETERS, OUTLINED_RESULTS);
   module.exportTable("outlined", MOST_OUTLINED);
@@ -258,6 +261,13 @@ export function interpreterModule(shapes: readonly Shape[], variant: Variant): U
   module.function([I32, I32], [], "run", code);
   void base;
   return module.bytes();
+}
+
+/** Code that gives its parameters on. */
+function calling(index: number, parameters: number): Code {
+  const code = new Code(parameters);
+  for (let n = 0; n < parameters; n++) code.get(n);
+  return code.call(index);
 }
 
 /** The place of 16 bits that belong to a record, before an offset, on the stack and in `at`. */

@@ -1,10 +1,11 @@
 // Handlers that are functions of modules of their own, made when an instruction of their shape is first met: there are
 // thousands of shapes of SIMD instructions, and a program has few of them.
 
-import { Code, I32, type Local, Module, V128 } from "./binary.js";
+import { Code, I32, I64, type Local, Module, V128 } from "./binary.js";
 import type { Context, Flags, Locals } from "./function.js";
 import { HandlerEmitter } from "./handlers.js";
 import { neededHelpers } from "./helpers.js";
+import type { Exports } from "./module.js";
 import { Block } from "./record.js";
 import { RecordOperands } from "./record-operands.js";
 import type { Node, Shape } from "./trace.js";
@@ -16,6 +17,9 @@ export const MOST_OUTLINED = 8192;
 /** The vCPU's state, the block, the record. The result: 1, the evaluator does the instruction. */
 export const OUTLINED_PARAMETERS = [I32, I32, I32] as const;
 export const OUTLINED_RESULTS = [I32] as const;
+
+/** Of the helper "place". */
+export const PLACE_PARAMETERS = [I32, I64, I64, I64] as const;
 
 /** What stands in the interpreter's own function, which has the flags and the program counter. */
 const plainNodes: ReadonlySet<string> = new Set(["readV", "readLow", "loadedV", "lowV", "scalarV"]);
@@ -54,7 +58,8 @@ const modules = new Map<string, WebAssembly.Module>();
 
 /** The outlined handlers of one instance of the interpreter. */
 export class OutlinedHandlers {
-  table: WebAssembly.Table | null = null;
+  /** What the interpreter's module exports for them. */
+  exports: Pick<Exports, "outlined" | "place"> | null = null;
   private readonly known = new Map<string, number>();
 
   constructor(
@@ -73,8 +78,9 @@ export class OutlinedHandlers {
       module = new WebAssembly.Module(outlinedModule(shape));
       modules.set(shape.key, module);
     }
-    const instance = new WebAssembly.Instance(module, { env: { memory: this.memory } });
-    this.table!.set(index, instance.exports["handler"]);
+    const { outlined, place } = this.exports!;
+    const instance = new WebAssembly.Instance(module, { env: { memory: this.memory, place } });
+    outlined.set(index, instance.exports["handler"]);
     this.known.set(shape.key, this.first + index);
     return this.first + index;
   }
@@ -82,6 +88,7 @@ export class OutlinedHandlers {
 
 function outlinedModule(shape: Shape): Uint8Array {
   const module = new Module(MOST_PAGES);
+  const place = module.import("place", PLACE_PARAMETERS, [I32]);
   const code = new Code(OUTLINED_PARAMETERS.length);
   const [base, block, record] = [0, 1, 2];
   const reads = code.local(I32);
@@ -105,7 +112,7 @@ function outlinedModule(shape: Shape): Uint8Array {
     flags: NO_FLAGS,
     locals,
     labels: { step, next: step, jump: step, indirect: step },
-    helpers: neededHelpers(module),
+    helpers: neededHelpers(module, { place }),
   };
   new HandlerEmitter(context).effects(shape.effects, () => {});
   code.i32(0).return().end().i32(1);
