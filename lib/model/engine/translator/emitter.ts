@@ -15,6 +15,7 @@ import type { Effect } from "../wasm/trace.js";
 import { RegionFlags } from "./flags.js";
 import { FLAGS, type Registers as Mask, NONE } from "./instruction.js";
 import { Liveness, numbersOf } from "./liveness.js";
+import { Pages } from "./pages.js";
 import type { Place, Region } from "./region.js";
 import { Registers } from "./registers.js";
 import { type Node, Structure } from "./structure.js";
@@ -31,6 +32,8 @@ export interface Surroundings {
   readonly helpers: Helpers;
   /** The function that finds the region of an address: see `finder`. */
   readonly find: () => number;
+  /** The function that finds the page of an access: see pages.ts. */
+  readonly page: () => number;
   /** The page of records that the region's page has. */
   readonly records: number;
 }
@@ -72,6 +75,7 @@ export class RegionEmitter {
   private readonly registers: Registers;
   private readonly flags: RegionFlags;
   private readonly emitter: HandlerEmitter;
+  private readonly pages: Pages;
   private readonly labels: { step: Label } & Labels = { next: 0, step: 0, jump: 0, indirect: 0 };
   private readonly quota: Local;
   private readonly page: Local;
@@ -117,12 +121,14 @@ export class RegionEmitter {
     this.registers = new Registers(code, BASE, this.page);
     this.flags = new RegionFlags(code, locals, helpers, this.registers);
     const { flags, labels } = this;
-    const context: Context = { code, operands: this.registers, flags, locals, labels, helpers };
-    this.emitter = new HandlerEmitter(context);
+    const plain: Context = { code, operands: this.registers, flags, locals, labels, helpers };
+    this.pages = new Pages(plain, surroundings.page);
+    this.emitter = new HandlerEmitter({ ...plain, locate: (access, place) => this.pages.locate(access, place) });
     this.begin(locals);
     this.tree(this.structure.order[0]!);
     code.op(0x00);
     this.stubs();
+    this.pages.begin();
   }
 
   /** The function, of the type of all regions. */
@@ -211,6 +217,7 @@ export class RegionEmitter {
     const { block } = node;
     const { end } = block;
     let { dirtyBefore: dirty } = this.liveness.of(node);
+    this.pages.inLoop = node.inLoop;
     for (const [n, instruction] of block.instructions.entries()) {
       const place = block.first + n;
       registers.at = place;

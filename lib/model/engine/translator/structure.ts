@@ -12,6 +12,8 @@ export interface Node {
   /** Who goes here: forward, and back. */
   forward: number;
   isLoop: boolean;
+  /** It may be run again before the region is left. */
+  inLoop: boolean;
 }
 
 export class Structure {
@@ -31,7 +33,7 @@ export class Structure {
     }
     this.given = given;
     for (const [number, block] of order.entries()) {
-      const node = { block, number, children: [], forward: 0, isLoop: false };
+      const node = { block, number, children: [], forward: 0, isLoop: false, inLoop: false };
       this.order.push(node);
       this.nodes.set(block.first, node);
     }
@@ -44,6 +46,28 @@ export class Structure {
         else next.forward++;
       }
     }
+    for (const node of this.order) if (node.isLoop) this.markLoop(node);
+  }
+
+  /** All blocks on a way from the begin of a loop back to it. */
+  private markLoop(begin: Node): void {
+    const before = this.order.map((): Node[] => []);
+    for (const node of this.order)
+      for (const to of successors(node.block)) {
+        const next = this.target(node, to);
+        if (next !== null) before[next.number]!.push(node);
+      }
+    const back = before[begin.number]!.filter(({ number }) => number >= begin.number);
+    const seen = new Set<Node>([begin]);
+    for (const node of new Set(back)) {
+      const ways = [node];
+      for (let way = ways.pop(); way !== undefined; way = ways.pop()) {
+        if (seen.has(way)) continue;
+        seen.add(way);
+        ways.push(...before[way.number]!);
+      }
+    }
+    for (const node of seen) node.inLoop = true;
   }
 
   /** Where a block goes by this way; null: out of the region. */

@@ -11,6 +11,7 @@ import { REGION_PARAMETERS, REGION_RESULTS } from "../wasm/module.js";
 import { BENEATH, Handler, HEAT, HOST, RECORD, RECORD_PAGE, RECORDS, SLOT, TOLD, WORDS } from "../wasm/record.js";
 import { finder, RegionEmitter } from "./emitter.js";
 import { Instructions } from "./instruction.js";
+import { PAGE_PARAMETERS, PAGE_RESULTS, pageFinder } from "./pages.js";
 import { discover, type Place } from "./region.js";
 
 /** A record names a place of the table in 16 bits; 0 is none. */
@@ -107,12 +108,17 @@ export class Translator implements Regions {
     module.hasTable = true;
     const helpers = neededHelpers(module);
     let find: number | null = null;
+    let pageFinderAt: number | null = null;
     const emitter = new RegionEmitter(region, {
       module,
       helpers,
       find: () => {
         find ??= module.function([I32, I64], [I32], null, finder());
         return find;
+      },
+      page: () => {
+        pageFinderAt ??= module.function(PAGE_PARAMETERS, PAGE_RESULTS, null, pageFinder(helpers.place));
+        return pageFinderAt;
       },
       records: page,
     });

@@ -38,7 +38,8 @@ export type Local = number;
 
 /** The code of one function. */
 export class Code {
-  readonly bytes: number[] = [];
+  private bytes: number[] = [];
+  private beginning: number[] = [];
   private readonly locals: ValueType[] = [];
   private depth = 0;
   /** Branches by their offset in `bytes`, and whether they are taken more often than not. */
@@ -48,6 +49,15 @@ export class Code {
   around = 0;
 
   constructor(private readonly parameters: number) {}
+
+  /** Puts code without branches before all that there is. */
+  atBegin(make: () => void): void {
+    const { bytes } = this;
+    this.bytes = [];
+    make();
+    this.beginning = this.bytes.concat(this.beginning);
+    this.bytes = bytes;
+  }
 
   /** The next `if` or `branchIf` is hardly ever taken. */
   unlikely(): this {
@@ -170,6 +180,7 @@ export class Code {
     unsigned(this.locals.length, out);
     for (const type of this.locals) out.push(1, type);
     for (let n = 0; n < this.around; n++) out.push(0x02, EMPTY);
+    for (const byte of this.beginning) out.push(byte);
     return out;
   }
 

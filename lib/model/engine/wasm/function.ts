@@ -88,8 +88,21 @@ export interface Flags {
   holds(condition: number): void;
 }
 
+/** An access to guest memory. */
+export interface Access {
+  readonly table: "reads" | "writes" | "userReads" | "userWrites";
+  readonly address: Node;
+  /** The local that has the address. */
+  readonly at: Local;
+  readonly bytes: number;
+  /** What must be aligned in it, where that matters. */
+  readonly element: number;
+}
+
 export interface Context {
   readonly code: Code;
+  /** Puts the place of an access in the memory into a local, or goes to `labels.step`. Default: by the table. */
+  readonly locate?: (access: Access, place: Local) => void;
   readonly operands: Operands;
   readonly flags: Flags;
   readonly locals: Locals;

@@ -287,7 +287,10 @@ export class HandlerEmitter {
 
   located(table: Table, address: Node, bytes: number, element = bytes): Local {
     const at = this.temporary(I32);
-    locate(this.context, table, this.address(address), at, bytes, element);
+    const local = this.address(address);
+    const { context } = this;
+    if (context.locate === undefined) locate(context, table, local, at, bytes, element);
+    else context.locate({ table, address, at: local, bytes, element }, at);
     return at;
   }
 
