@@ -16,7 +16,7 @@ import { RegionFlags } from "./flags.js";
 import { FLAGS, type Registers as Mask, NONE } from "./instruction.js";
 import { Liveness, numbersOf } from "./liveness.js";
 import { Pages } from "./pages.js";
-import type { Place, Region } from "./region.js";
+import { type Place, pageOf, type Region } from "./region.js";
 import { Registers } from "./registers.js";
 import { type Node, Structure } from "./structure.js";
 
@@ -34,8 +34,8 @@ export interface Surroundings {
   readonly find: () => number;
   /** The function that finds the page of an access: see pages.ts. */
   readonly page: () => number;
-  /** The page of records that the region's page has. */
-  readonly records: number;
+  /** Where the records of a page are: 0 is that of the entry, those beside it come before and after. */
+  readonly records: (page: number) => number;
 }
 
 /** `find(block, pc)`: the slot of the region that begins there, or 0. */
@@ -144,6 +144,7 @@ export class RegionEmitter {
     code.get(PC).get(LEFT).return();
     code.end();
     code.get(PC).i64(-4096).op(0x83).set(this.page);
+    for (const page of this.region.pages) if (page !== 0) this.mustBeBeside(page);
     code
       .get(LEFT)
       .i32(this.region.entry * RECORD)
@@ -155,6 +156,36 @@ export class RegionEmitter {
         .memory(0x28, 2, Shared[table] * 4)
         .set(locals[table]);
     this.load(this.liveness.of(this.structure.order[0]!).live);
+  }
+
+  /** A page beside that of the entry is what it was: by the table of fetches. Otherwise nothing is done. */
+  private mustBeBeside(page: number): void {
+    const { code, slot, target } = this;
+    const records = this.surroundings.records(page);
+    code
+      .get(this.page)
+      .i64(page * 4 * RECORDS)
+      .op(0x7c)
+      .tee(target);
+    entryOf(code);
+    code
+      .get(BLOCK)
+      .memory(0x28, 2, Shared.fetches * 4)
+      .op(0x6a)
+      .tee(slot)
+      .memory(0x29, 3)
+      .get(target)
+      .op(0x52);
+    code.get(slot).memory(0x28, 2, 12).i32(-RECORD_PAGE).op(0x71).i32(records).op(0x47, 0x72);
+    code.i32(0).memory(0x28, 2, records + EPOCH);
+    code
+      .get(BLOCK)
+      .memory(0x28, 2, Shared.epoch * 4)
+      .op(0x47, 0x72)
+      .unlikely()
+      .if();
+    code.get(PC).get(LEFT).return();
+    code.end();
   }
 
   /** Whether something wants attention. */
@@ -304,8 +335,8 @@ export class RegionEmitter {
   private call(node: Node, last: Place, to: Place, next: Place): void {
     const { code, slot, surroundings } = this;
     code.get(this.page).i64(to * 4).op(0x7c).set(this.target); // biome-ignore format: one line
-    if (to >= 0 && to < RECORDS) {
-      const { records } = surroundings;
+    if (pageOf(to) === 0) {
+      const records = surroundings.records(0);
       code
         .i32(0)
         .memory(0x2f, 1, records + to * RECORD)

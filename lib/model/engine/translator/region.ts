@@ -6,8 +6,11 @@ import type { Instruction, Instructions } from "./instruction.js";
 /** A region has no more instructions. V8's optimiser takes more than linear time for larger functions. */
 const MOST = 400;
 
-/** Instructions are known by their place in the page, which may be outside of it where a branch leads away. */
+/** Instructions are known by their place in the page of the entry; those of the pages beside it come before 0 and after. */
 export type Place = number;
+
+/** The page of a place: 0 is that of the entry. */
+export const pageOf = (place: Place): number => Math.floor(place / RECORDS);
 
 /** How a block ends. */
 export type End =
@@ -29,6 +32,8 @@ export interface Region {
   readonly blocks: ReadonlyMap<Place, Block>;
   /** All places that were looked at. */
   readonly places: ReadonlySet<Place>;
+  /** The pages that they are in. */
+  readonly pages: ReadonlySet<number>;
 }
 
 /** Where a block may go on inside of a region. */
@@ -45,13 +50,14 @@ export function successors({ end }: Block): readonly Place[] {
   }
 }
 
-/** The region that begins at this place of a page of instructions; null: not even its first instruction can be there. */
-export function discover(words: Int32Array, entry: Place, known: Instructions): Region | null {
+/** The region that begins at this place; null: not even its first instruction can be there. `wordAt`: null, not at hand. */
+export function discover(wordAt: (place: Place) => number | null, entry: Place, known: Instructions): Region | null {
   const found = new Map<Place, Instruction | null>();
   const at = (place: Place): Instruction | null => {
     let instruction = found.get(place);
     if (instruction === undefined) {
-      instruction = place >= 0 && place < RECORDS && found.size < MOST ? known.of(words[place]!) : null;
+      const word = found.size < MOST ? wordAt(place) : null;
+      instruction = word === null ? null : known.of(word);
       found.set(place, instruction);
     }
     return instruction;
@@ -73,8 +79,13 @@ export function discover(words: Int32Array, entry: Place, known: Instructions): 
     if (instructions.length > 0) blocks.set(first, { first, instructions, end });
   }
   if (!blocks.has(entry)) return null;
-  const places = new Set([...found].filter(([place]) => place >= 0 && place < RECORDS).map(([place]) => place));
-  return { entry, blocks, places };
+  const places = new Set([...found].filter(([place]) => wordAt(place) !== null).map(([place]) => place));
+  const pages = new Set([...blocks.values()].flatMap(pagesOf));
+  return { entry, blocks, places, pages };
+}
+
+function pagesOf({ first, instructions }: Block): readonly number[] {
+  return [pageOf(first), pageOf(first + instructions.length - 1)];
 }
 
 function endOf({ way }: Instruction, place: Place): End | null {

@@ -9,10 +9,10 @@ import type { CodeCache, Regions } from "../wasm/code-cache.js";
 import { neededHelpers } from "../wasm/helpers.js";
 import { REGION_PARAMETERS, REGION_RESULTS } from "../wasm/module.js";
 import { BENEATH, Handler, HEAT, HOST, RECORD, RECORD_PAGE, RECORDS, SLOT, TOLD, WORDS } from "../wasm/record.js";
-import { finder, RegionEmitter } from "./emitter.js";
+import { finder, RegionEmitter, type Surroundings } from "./emitter.js";
 import { Instructions } from "./instruction.js";
 import { PAGE_PARAMETERS, PAGE_RESULTS, pageFinder } from "./pages.js";
-import { discover, type Place } from "./region.js";
+import { discover, type Place, pageOf, type Region } from "./region.js";
 
 /** A record names a place of the table in 16 bits; 0 is none. */
 const MOST_REGIONS = 0xffff;
@@ -38,10 +38,20 @@ export interface TranslatorStatistics {
 }
 
 interface Made {
+  /** The page of records of the entry, and of the pages beside that it looked at. */
   readonly page: number;
+  readonly beside: ReadonlyMap<number, number>;
   readonly entry: Place;
   readonly slot: number;
   readonly places: ReadonlySet<Place>;
+}
+
+/** What the translator asks of the interpreter. */
+export interface Around {
+  readonly memory: GuestMemory;
+  readonly code: CodeCache;
+  readonly promises: (feature: Feature) => boolean;
+  readonly epoch: () => number;
 }
 
 let hinted = false;
@@ -57,8 +67,9 @@ function askForBranchHints(): void {
 export class Translator implements Regions {
   readonly table = new WebAssembly.Table({ element: "anyfunc", initial: 256, maximum: MOST_REGIONS + 1 });
   private readonly instructions: Instructions;
+  private readonly guest: GuestMemory;
   /** By page of records. */
-  private readonly made = new Map<number, Made[]>();
+  private readonly made = new Map<number, Set<Made>>();
   private readonly free: number[] = [];
   private slots = 1;
   private liveBytes = 0;
@@ -75,11 +86,10 @@ export class Translator implements Regions {
 
   constructor(
     private readonly memory: WebAssembly.Memory,
-    private readonly guest: GuestMemory,
-    private readonly code: CodeCache,
-    promises: (feature: Feature) => boolean,
+    private readonly around: Around,
   ) {
-    this.instructions = new Instructions(promises);
+    this.guest = around.memory;
+    this.instructions = new Instructions(around.promises);
     askForBranchHints();
   }
 
@@ -87,57 +97,32 @@ export class Translator implements Regions {
     return { ...this.counts };
   }
 
-  /** Code goes to this record again and again. */
-  hot(record: number): void {
-    const { m16, m32 } = this.guest;
+  /** Code goes to this record again and again; `address`: of its page. */
+  hot(record: number, address: bigint): void {
+    const { m16 } = this.guest;
     const page = record - (record % RECORD_PAGE);
     const entry = (record - page) / RECORD;
-    if (m16[record >>> 1] === Handler.decode) this.code.decode(record);
+    if (m16[record >>> 1] === Handler.decode) this.around.code.decode(record);
     const beneath = m16[record >>> 1]!;
     if (beneath === Handler.region) return;
     const began = performance.now();
-    const host = m32[(page + HOST) >>> 2]! >>> 2;
-    const words = m32.subarray(host, host + RECORDS);
-    const region = beneath === Handler.step ? null : discover(words, entry, this.instructions);
+    const pages = new Pages(page, address, this.around);
+    const region = beneath === Handler.step ? null : discover((place) => pages.word(place), entry, this.instructions);
     const slot = region === null ? null : this.takeSlot();
     if (region === null || slot === null) {
       this.counts.refused++;
       return;
     }
-    const module = new Module(MOST_PAGES);
-    module.hasTable = true;
-    const helpers = neededHelpers(module);
-    let find: number | null = null;
-    let pageFinderAt: number | null = null;
-    const emitter = new RegionEmitter(region, {
-      module,
-      helpers,
-      find: () => {
-        find ??= module.function([I32, I64], [I32], null, finder());
-        return find;
-      },
-      page: () => {
-        pageFinderAt ??= module.function(PAGE_PARAMETERS, PAGE_RESULTS, null, pageFinder(helpers.place));
-        return pageFinderAt;
-      },
-      records: page,
-    });
-    module.function(REGION_PARAMETERS, REGION_RESULTS, "region", emitter.function);
-    const bytes = module.bytes();
+    const bytes = moduleOf(region, pages);
     const between = performance.now();
-    const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
-      env: { memory: this.memory, table: this.table },
-    });
-    this.table.set(slot, instance.exports["region"] as () => void);
+    const env = { memory: this.memory, table: this.table };
+    const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env });
+    this.table.set(slot, instance.exports["region"]);
     m16[(page + BENEATH) / 2 + entry] = beneath;
     m16[(page + SLOT) / 2 + entry] = slot;
     m16[record >>> 1] = Handler.region;
-    m32[(page + TOLD) / 4] = 1;
-    // What changes later is found by comparing these.
-    for (const place of region.places) m32[(page + WORDS) / 4 + place] = words[place]!;
-    const there = this.made.get(page) ?? [];
-    this.made.set(page, there);
-    there.push({ page, entry, slot, places: region.places });
+    for (const place of region.places) pages.remember(place);
+    this.add({ page, beside: pages.known, entry, slot, places: region.places });
     const { counts } = this;
     counts.made++;
     counts.regions++;
@@ -146,6 +131,14 @@ export class Translator implements Regions {
     this.liveBytes += bytes.length;
     counts.makingMs += between - began;
     counts.compilingMs += performance.now() - between;
+  }
+
+  private add(region: Made): void {
+    for (const at of region.beside.values()) {
+      const there = this.made.get(at) ?? new Set();
+      this.made.set(at, there.add(region));
+      this.guest.m32[(at + TOLD) >>> 2] = 1;
+    }
   }
 
   private takeSlot(): number | null {
@@ -162,17 +155,19 @@ export class Translator implements Regions {
   changed(page: number, record: number): void {
     const there = this.made.get(page);
     if (there === undefined) return;
-    const left = there.filter((region) => {
-      if (!region.places.has(record)) return true;
-      this.counts.stale++;
-      this.drop(region);
-      return false;
-    });
-    if (left.length === 0) this.made.delete(page);
-    else this.made.set(page, left);
+    for (const region of there) {
+      for (const [number, at] of region.beside) {
+        if (at !== page || !region.places.has(number * RECORDS + record)) continue;
+        this.counts.stale++;
+        this.drop(region);
+        break;
+      }
+    }
   }
 
-  private drop({ page, entry, slot }: Made): void {
+  private drop(region: Made): void {
+    const { page, entry, slot } = region;
+    for (const at of region.beside.values()) this.made.get(at)?.delete(region);
     const { m16 } = this.guest;
     const record = (page + entry * RECORD) >>> 1;
     if (m16[record] === Handler.region) m16[record] = m16[(page + BENEATH) / 2 + entry]!;
@@ -187,15 +182,88 @@ export class Translator implements Regions {
   }
 
   private dropAll(): void {
-    for (const there of this.made.values()) for (const region of there) this.drop(region);
+    for (const region of this.all()) this.drop(region);
     this.made.clear();
     this.liveBytes = 0;
   }
 
+  private all(): ReadonlySet<Made> {
+    return new Set([...this.made.values()].flatMap((there) => [...there]));
+  }
+
   forgotten(): void {
-    for (const there of this.made.values()) for (const { slot } of there) this.release(slot);
+    for (const { slot } of this.all()) this.release(slot);
     this.made.clear();
     this.liveBytes = 0;
     this.instructions.clear();
   }
+}
+
+/** The pages of records around an entry, as far as the table of fetches has them. */
+class Pages {
+  /** By their number: 0 is that of the entry. */
+  readonly known = new Map<number, number>();
+
+  constructor(
+    page: number,
+    private readonly address: bigint,
+    private readonly around: Around,
+  ) {
+    this.known.set(0, page);
+  }
+
+  /** 0: it is not at hand, or too far away. */
+  records(number: number): number {
+    const known = this.known.get(number);
+    if (known !== undefined) return known;
+    if (Math.abs(number) > 1) return 0;
+    const { memory, code, epoch } = this.around;
+    const address = BigInt.asUintN(64, this.address + BigInt(number * RECORDS * 4));
+    const [lo, hi] = [Number(BigInt.asIntN(32, address)), Number(BigInt.asIntN(32, address >> 32n))];
+    const { fetches } = memory;
+    if (!fetches.has(lo, hi)) return 0;
+    const at = code.records(fetches.offset(lo), epoch());
+    if (at !== 0) this.known.set(number, at);
+    return at;
+  }
+
+  private indexIn(page: number, place: Place): number {
+    return page / 4 + (place - pageOf(place) * RECORDS);
+  }
+
+  word(place: Place): number | null {
+    const { m32 } = this.around.memory;
+    const page = this.records(pageOf(place));
+    return page === 0 ? null : m32[this.indexIn(m32[(page + HOST) >>> 2]! >>> 0, place)]!;
+  }
+
+  /** What changes later is found by comparing with this. */
+  remember(place: Place): void {
+    const page = this.records(pageOf(place));
+    this.around.memory.m32[this.indexIn(page + WORDS, place)] = this.word(place)!;
+  }
+}
+
+/** A module with the function of a region, `region`. */
+function moduleOf(region: Region, pages: Pages): Uint8Array {
+  const module = new Module(MOST_PAGES);
+  module.hasTable = true;
+  const helpers = neededHelpers(module);
+  const once = (make: () => number) => {
+    let made: number | null = null;
+    return () => {
+      made ??= make();
+      return made;
+    };
+  };
+  const surroundings: Surroundings = {
+    module,
+    helpers,
+    find: once(() => module.function([I32, I64], [I32], null, finder())),
+    page: once(() => module.function(PAGE_PARAMETERS, PAGE_RESULTS, null, pageFinder(helpers.place))),
+    records: (number) => pages.records(number),
+  };
+  const { function: code } = new RegionEmitter(region, surroundings);
+  module.function(REGION_PARAMETERS, REGION_RESULTS, "region", code);
+  return module.bytes();
 }

@@ -1,6 +1,7 @@
 // The interpreter: what the evaluator does, by generated code. The evaluator is inside: it does what has no handler, one
 // instruction at a time, and whole runs in which every instruction must be looked at.
 
+import type { Feature } from "../../a64/features.js";
 import { Btype } from "../../cpu/branch-target.js";
 import type { GuestDebug } from "../../cpu/guest-debug.js";
 import { Attention, type CpuState, Pstate } from "../../cpu/state.js";
@@ -271,9 +272,15 @@ export class Interpreter {
     };
     let table: WebAssembly.Table | undefined;
     if (this.variant === "translating") {
-      const translator = new Translator(state.memory, memory, code, (feature) => this.environment.promises(feature));
+      const promises = (feature: Feature) => this.environment.promises(feature);
+      const translator = new Translator(state.memory, {
+        memory,
+        code,
+        promises,
+        epoch: () => this.block[Block.epoch]!,
+      });
       code.regions = translator;
-      imports.hot = (record) => translator.hot(record >>> 0);
+      imports.hot = (record, page) => translator.hot(record >>> 0, page);
       table = translator.table;
       this.translator = translator;
     }

@@ -27,8 +27,8 @@ export interface Imports extends CallImports {
   decode(record: number): void;
   /** The page of records of an entry of the table of fetches; 0: there can be none. */
   records(entry: number): number;
-  /** A region is wanted at this record. */
-  hot?: (record: number) => void;
+  /** A region is wanted at this record; the virtual address of its page. */
+  hot?: (record: number, page: bigint) => void;
 }
 
 export interface Exports {
@@ -69,7 +69,7 @@ export function interpreterModule(shapes: readonly Shape[], variant: Variant): U
   const decode = module.import("decode", [I32], []);
   const records = module.import("records", [I32], [I32]);
   const calls = importCalls(module);
-  const hot = translating ? module.import("hot", [I32], []) : 0;
+  const hot = translating ? module.import("hot", [I32, I64], []) : 0;
   module.hasTable = translating;
   const misses = missFunctions(module, records);
   module.function(PLACE_PARAMETERS, [I32], "place", calling(misses.place, PLACE_PARAMETERS.length));
@@ -159,7 +159,7 @@ export function interpreterModule(shapes: readonly Shape[], variant: Variant): U
   code.get(record).set(landed).get(btype).set(landedType).i32(0).set(btype);
   code.get(base).get(base).memory(0x28, 2, MODE).i32(~Pstate.BTYPE).op(0x71).memory(0x36, 2, MODE);
   code.end();
-  if (translating) countBranch(code, record, found, entry, hot);
+  if (translating) countBranch(code, { record, page, at: found, count: entry }, hot);
 
   const next = code.loop();
   const stepHere = code.block();
@@ -223,7 +223,7 @@ export function interpreterModule(shapes: readonly Shape[], variant: Variant): U
   code.get(target).get(record).op(0x73).i32(~PLACE).op(0x71, 0x45).if();
   if (translating) {
     code.get(target).get(record).op(0x4d).if();
-    countBranch(code, target, found, entry, hot);
+    countBranch(code, { record: target, page, at: found, count: entry }, hot);
     code.end();
   }
   code.get(target).set(record);
@@ -278,10 +278,14 @@ function atRecord(code: Code, record: Local, at: Local): Code {
 }
 
 /** A branch goes to a record. */
-function countBranch(code: Code, record: Local, at: Local, count: Local, hot: number): void {
+function countBranch(
+  code: Code,
+  { record, page, at, count }: { record: Local; page: Local; at: Local; count: Local },
+  hot: number,
+): void {
   atRecord(code, record, at).get(at).memory(0x2f, 1, HEAT).i32(1).op(0x6a).tee(count).memory(0x3b, 1, HEAT);
   code.get(count).i32(HOT).op(0x46).if();
-  code.get(record).call(hot).end();
+  code.get(record).get(page).call(hot).end();
 }
 
 /** Runs the region at the record; on the stack, whether anything was done. */
