@@ -5,6 +5,7 @@
 
 import type { BranchKind } from "../../a64/machine.js";
 import { cells } from "../../cpu/state.js";
+import { GUARDED } from "../page-cache.js";
 import { Code, I32, I64, type Label, type Local, type Module } from "../wasm/binary.js";
 import type { Context, Helpers, Labels, Locals } from "../wasm/function.js";
 import { HandlerEmitter } from "../wasm/handlers.js";
@@ -38,10 +39,10 @@ export interface Surroundings {
   readonly records: (page: number) => number;
 }
 
-/** `find(block, pc)`: the slot of the region that begins there, or 0. */
+/** `find(block, pc, btype)`: the slot of the region that begins there, or 0. A guarded page's first instruction is not looked at. */
 export function finder(): Code {
-  const code = new Code(2);
-  const [block, pc] = [0, 1];
+  const code = new Code(3);
+  const [block, pc, btype] = [0, 1, 2];
   const at = code.local(I32);
   const found = code.local(I32);
   const nothing = code.block();
@@ -54,7 +55,9 @@ export function finder(): Code {
     .tee(at)
     .memory(0x29, 3);
   code.get(pc).i64(-4093).op(0x83, 0x52).branchIf(nothing);
-  code.get(at).memory(0x28, 2, 12).i32(-RECORD_PAGE).op(0x71).tee(found).op(0x45).branchIf(nothing);
+  code.get(at).memory(0x28, 2, 12).tee(found).i32(GUARDED).op(0x71);
+  code.get(btype).i32(0).op(0x47, 0x71).branchIf(nothing);
+  code.get(found).i32(-RECORD_PAGE).op(0x71).tee(found).op(0x45).branchIf(nothing);
   code.get(found).memory(0x28, 2, EPOCH);
   code
     .get(block)
@@ -83,8 +86,10 @@ export class RegionEmitter {
   private readonly where: Local;
   private readonly target: Local;
   private readonly slot: Local;
-  /** Exits by what they store. */
+  /** Exits by what they store: the interpreter goes on; the region there goes on, if there is one. */
   private readonly exits = new Map<Mask, Label>();
+  private readonly chains = new Map<Mask, Label>();
+  private exitCount = 0;
   private readonly loops = new Map<Node, Label>();
   private readonly merges = new Map<Node, Label>();
 
@@ -208,25 +213,46 @@ export class RegionEmitter {
   }
 
   /** Where to branch to leave the region at `where`, with these registers to store. */
-  private exit(dirty: Mask): Label {
-    let label = this.exits.get(dirty);
+  private exit(dirty: Mask, exits = this.exits): Label {
+    let label = exits.get(dirty);
     if (label === undefined) {
-      label = -this.exits.size;
-      this.exits.set(dirty, label);
+      label = -this.exitCount++;
+      exits.set(dirty, label);
     }
     return label;
   }
 
   private stubs(): void {
-    const { code } = this;
-    code.around = this.exits.size;
-    for (const dirty of this.exits.keys()) {
+    const { code, target } = this;
+    code.around = this.exitCount;
+    const all = [this.exits, this.chains].flatMap((exits) =>
+      [...exits].map(([dirty, label]) => ({ dirty, label, chained: exits === this.chains })),
+    );
+    for (const { dirty, chained } of all.sort((a, b) => b.label - a.label)) {
       code.end();
       this.store(dirty);
-      code.get(this.page).get(this.where).i32(2).op(0x74, 0xac, 0x7c);
-      code.get(this.quota).get(this.where).i32(4).op(0x74, 0x6b).return();
+      code.get(this.page).get(this.where).i32(2).op(0x74, 0xac, 0x7c).set(target);
+      code.get(this.quota).get(this.where).i32(4).op(0x74, 0x6b).set(LEFT);
+      if (chained) {
+        code.i32(0).set(this.slot);
+        this.chain();
+      } else code.get(target).get(LEFT).return();
     }
     code.op(0x00);
+  }
+
+  /** Goes on at `target`, with BTYPE in `slot`. Nothing is in locals any more. */
+  private chain(): void {
+    const { code, target, slot } = this;
+    code.get(BLOCK).get(target).get(slot).call(this.surroundings.find()).tee(slot).if();
+    code.get(BASE).get(BLOCK).get(target).get(LEFT).get(DEPTH).get(slot);
+    code.returnCallIndirect(this.type);
+    code.end();
+    code.get(target).get(LEFT).return();
+  }
+
+  private get type(): number {
+    return this.surroundings.module.signature(REGION_PARAMETERS, REGION_RESULTS);
   }
 
   /** A block and all that it dominates. */
@@ -285,7 +311,7 @@ export class RegionEmitter {
         this.call(node, last, end.to, end.next);
         return;
       case "register":
-        this.toTarget(last, dirty);
+        this.toTarget(end.branch, last, dirty);
         return;
     }
   }
@@ -309,7 +335,11 @@ export class RegionEmitter {
     const next = this.structure.target(node, to);
     const { dirtyAfter } = this.liveness.of(node);
     if (next === null) {
-      code.i32(to).set(this.where).branch(this.exit(dirtyAfter));
+      const { end } = node.block;
+      code
+        .i32(to)
+        .set(this.where)
+        .branch(this.exit(dirtyAfter, end.kind === "leave" ? this.exits : this.chains));
       return;
     }
     if (next.number <= node.number) {
@@ -331,11 +361,16 @@ export class RegionEmitter {
     code.op(0x72).unlikely().branchIf(this.exit(dirty));
   }
 
-  /** A call in the page of the region: of another region, if there is one. */
-  private call(node: Node, last: Place, to: Place, next: Place): void {
-    const { code, slot, surroundings } = this;
-    code.get(this.page).i64(to * 4).op(0x7c).set(this.target); // biome-ignore format: one line
-    if (pageOf(to) === 0) {
+  /** A call: of another region, if there is one. */
+  private call(node: Node, last: Place, to: Place | null, next: Place): void {
+    const { code, slot, target, surroundings } = this;
+    this.leaving(last, this.liveness.of(node).dirtyAfter);
+    if (to === null) this.branchType("call", last);
+    else {
+      code.get(this.page).i64(to * 4).op(0x7c).set(target); // biome-ignore format: one line
+      code.i32(0).set(slot);
+    }
+    if (to !== null && pageOf(to) === 0) {
       const records = surroundings.records(0);
       code
         .i32(0)
@@ -350,27 +385,22 @@ export class RegionEmitter {
         .i32(0)
         .end()
         .set(slot);
-    } else code.get(BLOCK).get(this.target).call(surroundings.find()).set(slot);
-    this.callFound(node, last, next);
-  }
-
-  private callFound(node: Node, last: Place, next: Place): void {
-    const { code, slot, target, quota, surroundings } = this;
-    this.store(this.liveness.of(node).dirtyAfter);
-    code
-      .get(quota)
-      .i32((last + 1) * RECORD)
-      .op(0x6b)
-      .set(LEFT);
+    } else code.get(BLOCK).get(target).get(slot).call(surroundings.find()).set(slot);
     code.get(slot).op(0x45).get(DEPTH).op(0x45, 0x72).unlikely().if();
     code.get(target).get(LEFT).return();
     code.end();
     code.get(BASE).get(BLOCK).get(target).get(LEFT).get(DEPTH).i32(1).op(0x6b).get(slot);
-    code.callIndirect(surroundings.module.signature(REGION_PARAMETERS, REGION_RESULTS));
+    code.callIndirect(this.type);
     code.set(LEFT).tee(target);
     code.get(this.page).i64(next * 4).op(0x7c, 0x52).unlikely().if(); // biome-ignore format: one line
     code.get(target).get(LEFT).return();
     code.end();
+    this.returned(node, next);
+  }
+
+  /** Behind a call. */
+  private returned(node: Node, next: Place): void {
+    const { code, quota, target } = this;
     const after = this.structure.target(node, next);
     if (after === null) {
       code.get(target).get(LEFT).return();
@@ -390,30 +420,67 @@ export class RegionEmitter {
     else this.tree(after);
   }
 
-  /** A branch to a register: where to, and what may be against it. */
-  private toAddress({ args, extra }: Effect): void {
-    const { code, target, labels } = this;
-    const kind = extra as BranchKind;
-    // PSTATE.BTYPE, if the CPU has it, is the interpreter's.
-    if (kind !== "return")
+  /** Everything into memory, and what is left after the instruction at `last`. */
+  private leaving(last: Place, dirty: Mask): void {
+    this.store(dirty);
+    this.code
+      .get(this.quota)
+      .i32((last + 1) * RECORD)
+      .op(0x6b)
+      .set(LEFT);
+  }
+
+  /** PSTATE.BTYPE after a branch to a register, into `slot`, and to where the interpreter finds it. */
+  private branchType(kind: Exclude<BranchKind, "return">, last: Place): void {
+    const { code, slot } = this;
+    code
+      .get(BLOCK)
+      .memory(0x28, 2, Shared[kind] * 4)
+      .tee(slot)
+      .unlikely()
+      .if();
+    if (kind === "jump") {
       code
         .get(BLOCK)
-        .memory(0x28, 2, Shared[kind] * 4)
-        .unlikely()
-        .branchIf(labels.step);
+        .memory(0x28, 2, Shared.guardedJump * 4)
+        .get(slot);
+      code.get(this.page).i64(pageOf(last) * 4 * RECORDS).op(0x7c); // biome-ignore format: one line
+      entryOf(code);
+      code
+        .get(BLOCK)
+        .memory(0x28, 2, Shared.fetches * 4)
+        .op(0x6a)
+        .memory(0x28, 2, 12)
+        .i32(GUARDED)
+        .op(0x71, 0x1b)
+        .set(slot);
+    }
+    code
+      .get(BLOCK)
+      .get(slot)
+      .memory(0x36, 2, Shared.btype * 4);
+    code
+      .get(BLOCK)
+      .get(LEFT)
+      .memory(0x36, 2, Shared.btypeLeft * 4);
+    code.end();
+  }
+
+  /** A branch to a register: where to, and what may be against it. */
+  private toAddress({ args }: Effect): void {
+    const { code, target, labels } = this;
     this.emitter.value(args[0]!);
     // An address with a tag, or with none of both halves, is the evaluator's.
     code.tee(target).get(target).i64(8).op(0x86).i64(8).op(0x87, 0x52).unlikely().branchIf(labels.step);
   }
 
-  private toTarget(last: Place, dirty: Mask): void {
-    const { code, quota, target } = this;
-    this.store(dirty);
-    code.get(target);
-    code
-      .get(quota)
-      .i32((last + 1) * RECORD)
-      .op(0x6b)
-      .return();
+  private toTarget(kind: BranchKind, last: Place, dirty: Mask): void {
+    const { code, target } = this;
+    this.leaving(last, dirty);
+    if (kind === "return") code.get(target).get(LEFT).return();
+    else {
+      this.branchType(kind, last);
+      this.chain();
+    }
   }
 }

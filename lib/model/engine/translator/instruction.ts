@@ -2,6 +2,7 @@
 
 import { extract } from "../../a64/bits.js";
 import type { Feature } from "../../a64/features.js";
+import type { BranchKind } from "../../a64/machine.js";
 import { decodeA64 } from "../../a64/table.js";
 import { cells } from "../../cpu/state.js";
 import { endings } from "../wasm/handlers.js";
@@ -21,7 +22,7 @@ export type Way =
   | { readonly kind: "jump"; readonly distance: number }
   | { readonly kind: "fork"; readonly distance: number; readonly ending: Effect }
   | { readonly kind: "call"; readonly distance: number }
-  | { readonly kind: "register" };
+  | { readonly kind: "register"; readonly branch: BranchKind };
 
 export interface Instruction {
   readonly effects: readonly Effect[];
@@ -128,7 +129,7 @@ function instructionOf(all: readonly Effect[]): Instruction | null {
 function wayOf(all: readonly Effect[], writes: Registers): Way | null {
   const last = all.find(({ op }) => endings.has(op));
   if (last === undefined) return { kind: "next" };
-  if (last.op === "branchTo") return { kind: "register" };
+  if (last.op === "branchTo") return { kind: "register", branch: last.extra as BranchKind };
   const distance = Number(BigInt.asIntN(32, last.args.at(-1)!.value)) / RECORD;
   if (last.op !== "branch") return { kind: "fork", distance, ending: last };
   // Nothing but a call names the place that it returns to.

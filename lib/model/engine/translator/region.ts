@@ -1,5 +1,6 @@
 // Which code a region has: what can be reached from its first instruction without leaving the page, as blocks.
 
+import type { BranchKind } from "../../a64/machine.js";
 import { RECORDS } from "../wasm/record.js";
 import type { Instruction, Instructions } from "./instruction.js";
 
@@ -16,8 +17,9 @@ export const pageOf = (place: Place): number => Math.floor(place / RECORDS);
 export type End =
   | { readonly kind: "jump"; readonly to: Place }
   | { readonly kind: "fork"; readonly taken: Place; readonly next: Place }
-  | { readonly kind: "call"; readonly to: Place; readonly next: Place }
-  | { readonly kind: "register" }
+  /** `to`: null, where a register says. */
+  | { readonly kind: "call"; readonly to: Place | null; readonly next: Place }
+  | { readonly kind: "register"; readonly branch: BranchKind }
   /** The interpreter goes on at this place. */
   | { readonly kind: "leave"; readonly at: Place };
 
@@ -99,7 +101,8 @@ function endOf({ way }: Instruction, place: Place): End | null {
     case "call":
       return { kind: "call", to: place + way.distance, next: place + 1 };
     case "register":
-      return { kind: "register" };
+      if (way.branch === "call") return { kind: "call", to: null, next: place + 1 };
+      return { kind: "register", branch: way.branch };
   }
 }
 

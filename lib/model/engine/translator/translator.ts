@@ -259,7 +259,7 @@ function moduleOf(region: Region, pages: Pages): Uint8Array {
   const surroundings: Surroundings = {
     module,
     helpers,
-    find: once(() => module.function([I32, I64], [I32], null, finder())),
+    find: once(() => module.function([I32, I64, I32], [I32], null, finder())),
     page: once(() => module.function(PAGE_PARAMETERS, PAGE_RESULTS, null, pageFinder(helpers.place))),
     records: (number) => pages.records(number),
   };

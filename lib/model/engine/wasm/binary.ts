@@ -133,6 +133,13 @@ export class Code {
     return this.op(table);
   }
 
+  /** The same instead of this function. */
+  returnCallIndirect(type: number): this {
+    this.bytes.push(0x13);
+    unsigned(type, this.bytes);
+    return this.op(0);
+  }
+
   block(): Label {
     this.bytes.push(0x02, EMPTY);
     return ++this.depth;

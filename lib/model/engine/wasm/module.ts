@@ -183,7 +183,27 @@ export function interpreterModule(shapes: readonly Shape[], variant: Variant): U
   code.end();
   if (translating) {
     enterRegion(module, context, found);
-    code.branchIf(look);
+    code.if();
+    // A region may have ended in a branch to a register.
+    code
+      .get(block)
+      .memory(0x28, 2, Block.btype * 4)
+      .tee(btype)
+      .if();
+    code
+      .get(block)
+      .i32(0)
+      .memory(0x36, 2, Block.btype * 4);
+    code
+      .get(block)
+      .memory(0x28, 2, Block.btypeLeft * 4)
+      .get(left)
+      .op(0x46)
+      .if();
+    orMode(code, locals, btype);
+    code.else().i32(0).set(btype).end().end();
+    code.branch(look);
+    code.end();
     // The instruction beneath.
     atRecord(code, record, found).memory(0x2f, 1, BENEATH).branchTable(places);
   }

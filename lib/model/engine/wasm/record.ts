@@ -77,7 +77,10 @@ export const Block = {
   pairLock: 103,
   /** What a call of JavaScript is given, or gives: 64 bits. */
   operand: 104,
-  words: 106,
+  /** PSTATE.BTYPE after a branch to a register that a region did, if what is left is still this. */
+  btype: 106,
+  btypeLeft: 107,
+  words: 112,
 } as const;
 
 /** Room for so many chunks. */
