@@ -1,13 +1,14 @@
 // eventfd(2), KVM_IOEVENTFD, KVM_IRQFD and coalesced MMIO. Documentation/virt/kvm/api.rst 4.59, 4.75, 4.116.
 
 import assert from "node:assert/strict";
-import { pc, sysReg, x } from "../../lib/arm64/registers.js";
+import { pc, x } from "../../lib/arm64/registers.js";
 import { pack, structs } from "../../lib/uapi/structs.js";
-import { daifClear, mov64, mrs, msr, spin, store, type Width, XZR } from "../support/assemble.js";
+import { daifClear, mov64, spin, store, type Width, XZR } from "../support/assemble.js";
 import { needsDevice, onEveryBackend, onHost } from "../support/backends.js";
-import { makeGicGuest } from "../support/gic.js";
-import { DEVICE, eventually, finish, loadWords, makeGuest, RAM, runToFinish, runToMmio } from "../support/guest.js";
+import { makeGicGuest, takeInterrupt } from "../support/gic.js";
+import { DEVICE, eventually, finish, makeGuest, RAM, runToFinish, runToMmio } from "../support/guest.js";
 import { answer, assertRefused } from "../support/refusal.js";
+import { setVectors } from "../support/vectors.js";
 
 onEveryBackend("an eventfd", (host) => {
   it("begins at its initial value, adds up signals, and gives the sum once", () => {
@@ -276,13 +277,9 @@ onEveryBackend("an irqfd", (host) => {
     needsDevice(this, host, "vgic-v3");
     const gsi = 4;
     // The guest enables group 1, takes the interrupt and leaves INTID in X0.
-    const { vm, ram, cpu } = makeGicGuest(host, { spi: 32 + gsi, code: [daifClear(2), spin] });
-    loadWords(ram, 0x800 + 0x280, [
-      mrs(0, [3, 0, 12, 12, 0]), // mrs x0, icc_iar1_el1
-      msr([3, 0, 12, 12, 1], 0), // msr icc_eoir1_el1, x0
-      ...finish,
-    ]);
-    cpu.setReg(sysReg("VBAR_EL1"), RAM + 0x800n);
+    const guest = makeGicGuest(host, { spi: 32 + gsi, code: [daifClear(2), spin] });
+    setVectors(guest, { irq: [...takeInterrupt, ...finish] });
+    const { vm, cpu } = guest;
     cpu.setReg(pc, RAM);
     const eventFd = host.keep(host.kvm.createEventFd());
     vm.addIrqfd({ eventFd, gsi });

@@ -1,13 +1,14 @@
 // LPIs as a guest sees them. Documentation/virt/kvm/devices/arm-vgic-its.rst; IHI 0069, "LPIs".
 
 import assert from "node:assert/strict";
-import { pc, sysReg, x } from "../../lib/arm64/registers.js";
+import { pc, x } from "../../lib/arm64/registers.js";
 import { KVM_ARM_VGIC_GROUP as GROUP } from "../../lib/uapi/constants.js";
-import { daifClear, isb, mov64, movz, mrs, msr, spin, store } from "../support/assemble.js";
+import { daifClear, eret, isb, mov64, movz, msr, spin, store } from "../support/assemble.js";
 import { needsDevice, onEveryBackend, onHost } from "../support/backends.js";
-import { acknowledge, endOfInterrupt } from "../support/gic.js";
-import { DEVICE, finish, loadWords, RAM, runToFinish, runToMmio } from "../support/guest.js";
+import { acknowledge, endOfInterrupt, takeInterrupt } from "../support/gic.js";
+import { DEVICE, finish, RAM, runToFinish, runToMmio } from "../support/guest.js";
 import { commands, FREE, GITS_CREADR, GITS_CWRITER, ITS, ItsGuest, TRANSLATER } from "../support/its.js";
+import { setVectors } from "../support/vectors.js";
 
 const { mapd, mapc, mapti, movi, movall, int, inv, invall } = commands;
 const ENABLED = 0xa1;
@@ -30,14 +31,8 @@ onEveryBackend("LPIs in a guest", (host) => {
         spin,
       ],
     });
-    const { cpu, ram } = its.guest;
-    loadWords(ram, 0x800 + 0x280, [
-      mrs(0, [3, 0, 12, 12, 0]), // mrs x0, icc_iar1_el1
-      msr([3, 0, 12, 12, 1], 0), // msr icc_eoir1_el1, x0
-      ...finish,
-    ]);
-    cpu.setReg(sysReg("VBAR_EL1"), RAM + 0x800n);
-    cpu.setReg(pc, RAM);
+    setVectors(its.guest, { irq: [...takeInterrupt, ...finish] });
+    its.guest.cpu.setReg(pc, RAM);
     its.gic.setAttr(GROUP.DIST_REGS, 0n, 0x12); // GICD_CTLR: ARE, EnableGrp1
     its.configure(8192, ENABLED);
     its.configure(8193, ENABLED);
@@ -92,15 +87,9 @@ onEveryBackend("LPIs in a guest", (host) => {
 
   it("come once each, however many wait", async () => {
     const its = setUp();
-    const { cpu, ram } = its.guest;
+    const { cpu } = its.guest;
     const count = 64;
-    loadWords(ram, 0x800 + 0x280, [
-      mrs(0, [3, 0, 12, 12, 0]), // mrs x0, icc_iar1_el1
-      msr([3, 0, 12, 12, 1], 0), // msr icc_eoir1_el1, x0
-      ...mov64(28, DEVICE),
-      store(4, 0, 28),
-      0xd69f03e0, // eret
-    ]);
+    setVectors(its.guest, { irq: [...takeInterrupt, ...mov64(28, DEVICE), store(4, 0, 28), eret] });
     its.send(mapd(6, FREE + 0x1000n, 10));
     for (let n = 0; n < count; n++) {
       its.configure(9000 + n, ENABLED);

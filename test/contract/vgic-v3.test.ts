@@ -10,11 +10,12 @@ import {
   KVM_ARM_VGIC_CTRL,
 } from "../../lib/uapi/constants.js";
 import type { Vm } from "../../lib/vm.js";
-import { daifClear, mrs, msr, spin } from "../support/assemble.js";
+import { daifClear, mrs, spin } from "../support/assemble.js";
 import { needsDevice, onEveryBackend } from "../support/backends.js";
-import { DISTRIBUTOR, initialiseGic, makeGicGuest, REDISTRIBUTOR } from "../support/gic.js";
-import { exceptionClass, finish, loadWords, makeGuest, RAM, runToFinish } from "../support/guest.js";
+import { DISTRIBUTOR, initialiseGic, makeGicGuest, REDISTRIBUTOR, takeInterrupt } from "../support/gic.js";
+import { exceptionClass, finish, makeGuest, RAM, runToFinish } from "../support/guest.js";
 import { answer, assertRefused } from "../support/refusal.js";
+import { setVectors } from "../support/vectors.js";
 
 const UNSET = 2n ** 64n - 1n;
 const INIT = BigInt(KVM_ARM_VGIC_CTRL.INIT);
@@ -280,15 +281,11 @@ onEveryBackend("a vGICv3", (host) => {
     ["a private interrupt", { type: "ppi", vcpu: 0, number: 20 }, 20n],
   ] as const) {
     it(`${what} that userspace raises is taken by the guest, which reads its INTID`, async () => {
-      const { vm, ram, cpu, gic } = makeGicGuest(host, { spi: 40, code: [daifClear(2), spin] });
+      const guest = makeGicGuest(host, { spi: 40, code: [daifClear(2), spin] });
+      const { vm, cpu, gic } = guest;
       gic.setAttr(GROUP.REDIST_REGS, 0x1_0080n, 1 << 20); // GICR_IGROUPR0
       gic.setAttr(GROUP.REDIST_REGS, 0x1_0100n, 1 << 20); // GICR_ISENABLER0
-      loadWords(ram, 0x800 + 0x280, [
-        mrs(0, [3, 0, 12, 12, 0]), // mrs x0, icc_iar1_el1
-        msr([3, 0, 12, 12, 1], 0), // msr icc_eoir1_el1, x0
-        ...finish,
-      ]);
-      cpu.setReg(sysReg("VBAR_EL1"), RAM + 0x800n);
+      setVectors(guest, { irq: [...takeInterrupt, ...finish] });
       cpu.setReg(pc, RAM);
       vm.setIrqLine(line, true);
       await runToFinish(cpu);
@@ -297,9 +294,9 @@ onEveryBackend("a vGICv3", (host) => {
   }
 
   it("a guest without one has no CPU interface: its registers are undefined", async () => {
-    const { cpu, ram } = makeGuest(host, [mrs(0, [3, 0, 12, 12, 5])]); // mrs x0, icc_sre_el1
-    loadWords(ram, 0xa00, finish);
-    cpu.setReg(sysReg("VBAR_EL1"), RAM + 0x800n);
+    const guest = makeGuest(host, [mrs(0, [3, 0, 12, 12, 5])]); // mrs x0, icc_sre_el1
+    setVectors(guest);
+    const { cpu } = guest;
     await runToFinish(cpu);
     assert.equal(exceptionClass(cpu), 0n); // unknown reason
   });

@@ -77,3 +77,5 @@ export function enableInterrupt(gic: Device, intid: number): void {
 export const acknowledge = (rt: number): number => mrs(rt, [3, 0, 12, 12, 0]); // mrs xt, icc_iar1_el1
 /** The words that end it. */
 export const endOfInterrupt = (rt: number): number => msr([3, 0, 12, 12, 1], rt); // msr icc_eoir1_el1, xt
+/** A handler of interrupts of group 1: ends the interrupt, and leaves its INTID in X0. */
+export const takeInterrupt: readonly number[] = [acknowledge(0), endOfInterrupt(0)];
