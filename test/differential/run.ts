@@ -44,6 +44,8 @@ const AHEAD = 40;
 const SHARE = 10_000;
 /** Of more there is nothing to learn. */
 const MOST_FAILURES = 500;
+/** What is left of a sequence may be a guest that comes to no end, which takes minutes each time. */
+const MOST_ENDLESS = 2;
 const most = Number(values.shrink ?? 400);
 
 const tell = (told: Told): void => {
@@ -74,13 +76,17 @@ async function shrunk(sequence: Sequence, difference: Difference): Promise<strin
   if (shrunkBefore.has(like) || most === 0) return "";
   shrunkBefore.add(like);
   let shown = difference;
+  let endless = 0;
   const failing = sequence.slice(0, difference.at + 1);
   const shortest = await shrink(
     failing,
     async (candidate) => {
       tell({ kind: "at", what: "shrinking" });
-      // What is left of it may be a guest that comes to no end.
-      const found = await lastDifference(line, subject, candidate).catch(() => null);
+      if (endless === MOST_ENDLESS) return false;
+      const found = await lastDifference(line, subject, candidate).catch(() => {
+        endless++;
+        return null;
+      });
       if (found === null || found.known !== null || found.at !== candidate.length - 1) return false;
       if (signature(found) !== like) return false;
       shown = found;

@@ -24,7 +24,7 @@ import {
   XZR,
 } from "../../support/assemble.js";
 import { DATA, ENTRY, RAM } from "../guest-layout.js";
-import { DIST, REDIST } from "./interrupts.js";
+import { DIST, groupsOf, REDIST } from "./interrupts.js";
 import type { CpuPlan, Maker, VmPlan } from "./maker.js";
 import { RO_SLOT, RW_SLOT } from "./memory.js";
 import { NEVER } from "./registers.js";
@@ -216,15 +216,19 @@ const isCtr = ([op0, op1, crn, crm, op2]: SystemRegister): boolean =>
 const isBinaryPoint = ([op0, op1, crn, crm, op2]: SystemRegister): boolean =>
   op0 === 3 && op1 === 0 && crn === 12 && ((crm === 8 && op2 === 3) || (crm === 12 && op2 === 3));
 
+/** Whether this is ICC_IGRPEN<group>_EL1. */
+const enablesGroup = ([op0, op1, crn, crm, op2]: SystemRegister, group: 0 | 1): boolean =>
+  op0 === 3 && op1 === 0 && crn === 12 && crm === 12 && op2 === 6 + group;
+
 /**
- * ICC_IGRPEN0_EL1 is not written on 7.2: see IGRPEN0 of interrupts.ts. A binary point is written by itself (`interrupts`):
- * QEMU raises it to the least there is before it takes the three bits, not after.
+ * Groups that are not to be enabled, or disabled, are left alone. A binary point is written by itself (`interrupts`): QEMU
+ * raises it to the least there is before it takes the three bits, not after.
  */
-const writable = ({ facts }: Maker, register: SystemRegister): boolean => {
-  const [op0, op1, crn, crm, op2] = register;
-  const isEnable0 = op0 === 3 && op1 === 0 && crn === 12 && crm === 12 && op2 === 6;
-  return !isBinaryPoint(register) && (facts.kernel !== "7.2" || !isEnable0);
-};
+function writable(m: Maker, vm: VmPlan, register: SystemRegister): boolean {
+  if (isBinaryPoint(register)) return false;
+  const groups = groupsOf(m, vm);
+  return !(groups === "group 1" && enablesGroup(register, 0)) && !(groups === "group 0" && enablesGroup(register, 1));
+}
 
 function someRegister(m: Maker, vm: VmPlan): SystemRegister {
   for (;;) {
@@ -260,7 +264,7 @@ function system(m: Maker, vm: VmPlan): Snippet {
   const { random } = m;
   const register = someRegister(m, vm);
   const rt = random.below(8);
-  const write = random.once(3) && writable(m, register);
+  const write = random.once(3) && writable(m, vm, register);
   return { words: [write ? msr(register, rt) : mrs(rt, register)], exits: random.once(3) ? 1 : 0 };
 }
 
@@ -328,7 +332,7 @@ function interrupts(m: Maker, vm: VmPlan): Snippet {
     case 2:
       return quiet(
         ...mov64(rt, random.pick([1n, 0x0500_0001n, 2n, 1n << 40n, 27n, 33n, 0xffffn])),
-        msr(random.pick(iccRegisters.filter((register) => writable(m, register))), rt),
+        msr(random.pick(iccRegisters.filter((register) => writable(m, vm, register))), rt),
       );
     default:
       return iccIsOthers(m, vm) ? quiet(...open) : quiet(mrs(rt, random.pick(iccRegisters)));

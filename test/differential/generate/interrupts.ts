@@ -97,8 +97,7 @@ const itsRegs = [
 ];
 
 const icc = (crn: number, crm: number, op2: number) => (3 << 14) | (crn << 7) | (crm << 3) | op2;
-/** Group 0 enabled, by userspace or the guest, a vCPU of 7.2 that has an interrupt pending enters its guest again and again, and gets nowhere. */
-const IGRPEN0 = icc(12, 12, 6);
+const [IGRPEN0, IGRPEN1] = [icc(12, 12, 6), icc(12, 12, 7)];
 export const cpuSysRegs = [
   icc(4, 6, 0),
   icc(12, 8, 3),
@@ -111,13 +110,33 @@ export const cpuSysRegs = [
   icc(12, 12, 7),
 ];
 
+/**
+ * What of the groups' enable bits may change. From 7.2 on KVM asks for an interrupt when group 0 is disabled, for as long as
+ * it is enabled; QEMU (hw/intc/arm_gicv3_cpuif.c) looks at group 1 instead. So with group 0 alone a vCPU is out of its guest
+ * before it is in: it is not enabled, or group 1 always is.
+ */
+export function groupsOf({ facts }: Maker, vm: VmPlan): "any" | "group 1" | "group 0" {
+  if (facts.kernel !== "7.2" || !vm.devices.some(({ kind }) => kind === "v3")) return "any";
+  return vm.hasGroup1 ? "group 0" : "group 1";
+}
+
+/** Enables group 1 of every vCPU. */
+export function enableGroup1(m: Maker, vm: VmPlan, device: DevicePlan) {
+  for (const { id } of vm.cpus) set(m, device, GROUP.CPU_SYSREGS, affinityOf(id) | BigInt(IGRPEN1), u64(1n));
+  vm.hasGroup1 = true;
+}
+
 const wordValues = [0, 1, 2, 3, 0x10, 0x12, 0x13, 0xff, 0xffff, 0xffff_ffff, 0x8000_0000, 0xa0a0_a0a0, 0x5555_5555];
 
-/** MPIDR of a vCPU in bits 63:32, as the redistributor's attributes want it. */
+/** MPIDR of a vCPU, as far as it says which one it is. */
+const mpidrOf = (id: number): number => (id & 15) | (((id >> 4) & 0xff) << 8);
+
+/** It in bits 63:32, as the redistributor's attributes want it. */
+const affinityOf = (id: number): bigint => BigInt(mpidrOf(id)) << 32n;
+
 function affinity(m: Maker, vm: VmPlan): bigint {
   const id = vm.cpus.length > 0 ? m.random.pick(vm.cpus).id : 0;
-  const aff = (id & 15) | (((id >> 4) & 0xff) << 8);
-  return BigInt(m.near(aff, [1, 0x100, 0x8000_0000])) << 32n;
+  return BigInt(m.near(mpidrOf(id), [1, 0x100, 0x8000_0000])) << 32n;
 }
 
 interface Attribute {
@@ -215,12 +234,13 @@ function registers(m: Maker, vm: VmPlan, device: DevicePlan, word: Uint8Array): 
         return { group: GROUP.REDIST_REGS, attr: affinity(m, vm) | BigInt(random.pick(redistRegs)), value: word };
       const encoding = random.once(10) ? random.below(1 << 16) : random.pick(cpuSysRegs);
       const value = random.once(3) ? random.value64() : BigInt(random.pick([0, 1, 2, 3, 7, 0xf8, 0xff, 0x400, 0x8400]));
-      const enables0 = encoding === IGRPEN0 && m.facts.kernel === "7.2";
-      return {
-        group: GROUP.CPU_SYSREGS,
-        attr: affinity(m, vm) | BigInt(encoding),
-        value: u64(enables0 ? value & ~1n : value),
-      };
+      const attr = affinity(m, vm) | BigInt(encoding);
+      const groups = groupsOf(m, vm);
+      if (encoding === IGRPEN0 && groups === "group 1")
+        return { group: GROUP.CPU_SYSREGS, attr, value: u64(value & ~1n) };
+      if (encoding === IGRPEN1 && groups === "group 0")
+        return { group: GROUP.CPU_SYSREGS, attr, value: u64(value | 1n) };
+      return { group: GROUP.CPU_SYSREGS, attr, value: u64(value) };
     }
   }
 }

@@ -3,7 +3,7 @@
 import { caps } from "../../../lib/uapi/caps.js";
 import { KVM_ARM_VCPU_GROUP, KVM_DEV_TYPE } from "../../../lib/uapi/constants.js";
 import { pack, structs } from "../../../lib/uapi/structs.js";
-import { createDevice, placeGic, placeIts } from "./interrupts.js";
+import { createDevice, enableGroup1, placeGic, placeIts } from "./interrupts.js";
 import type { CpuPlan, DeviceKind, Maker, VmPlan } from "./maker.js";
 import { makeRam } from "./memory.js";
 import { initProperly } from "./vcpus.js";
@@ -126,6 +126,7 @@ export function makeVm(m: Maker, theme: Theme): VmPlan {
     slots: [],
     memfds: [],
     gicIsWhole: false,
+    hasGroup1: false,
     ringBytes: 0,
   };
   m.vms.push(vm);
@@ -141,6 +142,7 @@ export function makeVm(m: Maker, theme: Theme): VmPlan {
   for (const cpu of vm.cpus) if (!random.once(15)) initProperly(m, vm, cpu);
   const gic = early ?? (kind !== null && available ? createDevice(m, vm, kind) : null);
   if (gic !== null) vm.gicIsWhole = placeGic(m, gic) && kind === "v3";
+  if (gic !== null && vm.gicIsWhole && facts.kernel === "7.2" && random.once(2)) enableGroup1(m, vm, gic);
   // Before the first run, which fixes them.
   if (vm.gicIsWhole && random.once(6)) {
     const intid = new Uint8Array(Int32Array.of(random.between(17, 22)).buffer);

@@ -54,6 +54,8 @@ export interface VmPlan {
   readonly memfds: string[];
   /** It has a GICv3 that was made as it should be. */
   gicIsWhole: boolean;
+  /** Its vCPUs have group 1 enabled, for good: so they may enable group 0, see `groupsOf` in interrupts.ts. */
+  hasGroup1: boolean;
   /** Bytes of the dirty rings, where they were asked for. */
   ringBytes: number;
 }
