@@ -33,7 +33,7 @@ describe("answers in short", () => {
   });
 
   it("are an error where nothing of the kind was written", () => {
-    assert.throws(() => readSaid(Uint8Array.of(254, 0)), /nothing is known/);
+    assert.throws(() => readSaid(Uint8Array.of(255, 0)), /nothing is known/);
   });
 });
 

@@ -24,7 +24,7 @@ export function saidOf(op: Op, outcome: Outcome): Said {
 const throwable: readonly (string | null)[] = [null, "absent", "TypeError", "RangeError", ...Object.keys(errnos)];
 const places = new Map(throwable.map((name, place) => [name, place]));
 /** In the place of those: an errno without a name here, whose number is in place of the value. */
-const NAMELESS = 0xff;
+const NAMELESS = 0xfe;
 const nameless = "errno ";
 
 /** What the second byte says of the value; HAS_CRC is a bit of its own. */

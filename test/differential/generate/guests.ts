@@ -151,7 +151,7 @@ function call({ random }: Maker, vm: VmPlan): Snippet {
   const conduit = random.once(3)
     ? smc(random.once(3) ? random.below(4) : 0)
     : hvc(random.once(3) ? random.below(4) : 0);
-  if (random.once(12)) {
+  if (!vm.isDebugged && random.once(12)) {
     const id = random.pick(unforeseeable);
     const forget = [0, 1, 2, 3].map((n) => movz(n, 0));
     return { words: [...mov64(0, BigInt(id)), ...mov64(1, BigInt(random.below(3))), conduit, ...forget], exits: 0 };
@@ -348,7 +348,7 @@ function timers({ random }: Maker, vm: VmPlan): Snippet {
   const rt = random.below(8);
   const met = random.once(2);
   const cval = met ? [movz(rt, 0)] : mov64(rt, NEVER);
-  const quiet = met && vm.devices.length === 0;
+  const quiet = met && !vm.gicIsWhole;
   const control = [
     movz(rt, quiet ? random.pick([0, 2, 3]) : random.below(4)),
     msr([3, 3, 14, crm, 1], rt),

@@ -19,8 +19,8 @@ export const ITS = 0x0808_0000n;
 export const CPU_INTERFACE = 0x0801_0000n;
 
 const GROUP = KVM_ARM_VGIC_GROUP;
-const u32 = (value: number) => new Uint8Array(Uint32Array.of(value).buffer);
-const u64 = (value: bigint) => new Uint8Array(BigUint64Array.of(value).buffer);
+export const u32 = (value: number) => new Uint8Array(Uint32Array.of(value).buffer);
+export const u64 = (value: bigint) => new Uint8Array(BigUint64Array.of(value).buffer);
 
 const typeOf: Readonly<Record<DeviceKind, number>> = {
   v2: KVM_DEV_TYPE.ARM_VGIC_V2,
@@ -48,8 +48,13 @@ function gicIsFatal({ facts, ops }: Maker, { cpus }: VmPlan): boolean {
   return done.some(offersPmu) && done.some(({ verb }) => verb.startsWith("cpu.run") || verb === "cpu.launch");
 }
 
-const set = (m: Maker, device: DevicePlan, group: number, attr: number | bigint, value: Uint8Array | null) =>
-  m.emit("device.setDeviceAttr", device.name, group, BigInt(attr), value);
+export const setAttribute = (
+  m: Maker,
+  device: DevicePlan,
+  group: number,
+  attr: number | bigint,
+  value: Uint8Array | null,
+) => m.emit("device.setDeviceAttr", device.name, group, BigInt(attr), value);
 
 /** A GIC as guests want it; now and then something is left out: gives false. */
 export function placeGic(m: Maker, device: DevicePlan): boolean {
@@ -61,23 +66,23 @@ export function placeGic(m: Maker, device: DevicePlan): boolean {
     return done;
   };
   if (device.kind === "v2") {
-    if (usually()) set(m, device, GROUP.ADDR, KVM_VGIC_ADDR_TYPE.V2_DIST, u64(DIST));
-    if (usually()) set(m, device, GROUP.ADDR, KVM_VGIC_ADDR_TYPE.V2_CPU, u64(CPU_INTERFACE));
+    if (usually()) setAttribute(m, device, GROUP.ADDR, KVM_VGIC_ADDR_TYPE.V2_DIST, u64(DIST));
+    if (usually()) setAttribute(m, device, GROUP.ADDR, KVM_VGIC_ADDR_TYPE.V2_CPU, u64(CPU_INTERFACE));
   } else {
-    if (usually()) set(m, device, GROUP.ADDR, KVM_VGIC_ADDR_TYPE.V3_DIST, u64(DIST));
+    if (usually()) setAttribute(m, device, GROUP.ADDR, KVM_VGIC_ADDR_TYPE.V3_DIST, u64(DIST));
     const region = random.once(3);
     const value = region ? REDIST | (BigInt(random.pick([1, 2, 4, 4, 8])) << 52n) : REDIST;
     const attr = region ? KVM_VGIC_ADDR_TYPE.V3_REDIST_REGION : KVM_VGIC_ADDR_TYPE.V3_REDIST;
-    if (usually()) set(m, device, GROUP.ADDR, attr, u64(value));
+    if (usually()) setAttribute(m, device, GROUP.ADDR, attr, u64(value));
   }
-  if (random.once(4)) set(m, device, GROUP.NR_IRQS, 0, u32(random.pick([64, 96, 128, 256])));
-  if (usually()) set(m, device, GROUP.CTRL, KVM_ARM_VGIC_CTRL.INIT, null);
+  if (random.once(4)) setAttribute(m, device, GROUP.NR_IRQS, 0, u32(random.pick([64, 96, 128, 256])));
+  if (usually()) setAttribute(m, device, GROUP.CTRL, KVM_ARM_VGIC_CTRL.INIT, null);
   return whole;
 }
 
 export function placeIts(m: Maker, device: DevicePlan) {
-  set(m, device, GROUP.ADDR, KVM_VGIC_ADDR_TYPE.ITS, u64(ITS));
-  set(m, device, GROUP.CTRL, KVM_ARM_VGIC_CTRL.INIT, null);
+  setAttribute(m, device, GROUP.ADDR, KVM_VGIC_ADDR_TYPE.ITS, u64(ITS));
+  setAttribute(m, device, GROUP.CTRL, KVM_ARM_VGIC_CTRL.INIT, null);
 }
 
 /** Registers of the distributor and of a redistributor frame, and a few offsets that are none. */
@@ -122,7 +127,7 @@ export function groupsOf({ facts }: Maker, vm: VmPlan): "any" | "group 1" | "gro
 
 /** Enables group 1 of every vCPU. */
 export function enableGroup1(m: Maker, vm: VmPlan, device: DevicePlan) {
-  for (const { id } of vm.cpus) set(m, device, GROUP.CPU_SYSREGS, affinityOf(id) | BigInt(IGRPEN1), u64(1n));
+  for (const { id } of vm.cpus) setAttribute(m, device, GROUP.CPU_SYSREGS, affinityOf(id) | BigInt(IGRPEN1), u64(1n));
   vm.hasGroup1 = true;
 }
 

@@ -127,6 +127,7 @@ export function makeVm(m: Maker, theme: Theme): VmPlan {
     memfds: [],
     gicIsWhole: false,
     hasGroup1: false,
+    isDebugged: random.once(2),
     ringBytes: 0,
   };
   m.vms.push(vm);
@@ -157,6 +158,18 @@ function preparePmu(m: Maker, vm: VmPlan, withGic: boolean) {
   for (const cpu of vm.cpus) {
     if (withGic) m.emit("cpu.setDeviceAttr", cpu.name, 0, 0n, new Uint8Array(Int32Array.of(23).buffer));
     m.emit("cpu.setDeviceAttr", cpu.name, 0, 1n, null);
+  }
+}
+
+/** How many capabilities one stage goes through. */
+const STAGE = 24;
+
+/** Goes through all capabilities, a stage a time, of /dev/kvm and of a VM. */
+export function capabilityStage(m: Maker, stage: number): void {
+  const first = (STAGE * stage) % allCaps.length;
+  for (const cap of allCaps.slice(first, first + STAGE)) {
+    m.emit("kvm.checkExtension", "kvm", cap);
+    m.emit("vm.checkExtension", m.vms[0]!.name, cap);
   }
 }
 

@@ -56,6 +56,8 @@ export interface VmPlan {
   gicIsWhole: boolean;
   /** Its vCPUs have group 1 enabled, for good: so they may enable group 0, see `groupsOf` in interrupts.ts. */
   hasGroup1: boolean;
+  /** Its vCPUs may be stopped anywhere by userspace: they make no calls whose results nobody can foretell. */
+  readonly isDebugged: boolean;
   /** Bytes of the dirty rings, where they were asked for. */
   ringBytes: number;
 }

@@ -2,9 +2,10 @@
 
 import type { Sequence } from "../op.js";
 import { Random } from "../random.js";
+import { attributeStage } from "./attributes.js";
 import { launchOp, runOp } from "./guests.js";
 import { interruptOp } from "./interrupts.js";
-import { machineOp, makeVm, type Theme } from "./machine.js";
+import { capabilityStage, machineOp, makeVm, type Theme } from "./machine.js";
 import { type CpuPlan, type HostFacts, Maker, type VmPlan } from "./maker.js";
 import { memoryOp } from "./memory.js";
 import { registerOp, registerStage } from "./registers.js";
@@ -26,8 +27,9 @@ const themes: Readonly<Record<Theme, { often: number; areas: Readonly<Record<Are
   mixed:      { often: 4, areas: { machine: 30, memory: 20, registers: 20, vcpus: 20, interrupts: 20, guest: 25 } },
 };
 
-/** Every so many sequences go through a part of the host's registers: in 50,000 calls all of them come, twice. */
+/** Every so many sequences go through a part of a list: in 50,000 calls all of it comes, twice. */
 const STAGE_EVERY = 4;
+const ATTRIBUTES_EVERY = 64;
 
 export function makeSequence(seed: number, number: number, facts: HostFacts): Sequence {
   const random = new Random(seed, number);
@@ -42,6 +44,8 @@ export function makeSequence(seed: number, number: number, facts: HostFacts): Se
     step(m, m.vm, random.weighted(themes[theme].areas));
   }
   if (number % STAGE_EVERY === 0) registerStage(m, number / STAGE_EVERY);
+  if (number % STAGE_EVERY === 1) capabilityStage(m, (number - 1) / STAGE_EVERY);
+  if (number % ATTRIBUTES_EVERY === 2) attributeStage(m);
   for (const vm of m.vms) for (const cpu of vm.cpus) m.emit("cpu.dump", cpu.name);
   return m.ops;
 }

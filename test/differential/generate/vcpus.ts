@@ -33,7 +33,7 @@ function events(m: Maker): Uint8Array {
   return m.nearBytes(bytes);
 }
 
-function debug(m: Maker): Uint8Array {
+function debug(m: Maker, vm: VmPlan): Uint8Array {
   const { random } = m;
   const flag = (bit: number, often: number) => (random.once(often) ? bit : 0);
   const control =
@@ -41,7 +41,8 @@ function debug(m: Maker): Uint8Array {
     flag(KVM_GUESTDBG.SINGLESTEP, 3) |
     flag(KVM_GUESTDBG.USE_SW_BP, 3) |
     flag(KVM_GUESTDBG.USE_HW, 4);
-  const bytes = pack(structs.kvm_guest_debug, { control: m.near(control, [4, 1 << 18, 1 << 31]) });
+  const stops = vm.isDebugged ? 0 : KVM_GUESTDBG.SINGLESTEP | KVM_GUESTDBG.USE_HW;
+  const bytes = pack(structs.kvm_guest_debug, { control: (m.near(control, [4, 1 << 18, 1 << 31]) & ~stops) >>> 0 });
   const registers = new DataView(bytes.buffer, 8);
   if (random.once(2)) {
     // A breakpoint in the code, a watchpoint on the data.
@@ -139,7 +140,7 @@ export function vcpuOp(m: Maker, vm: VmPlan, cpu: CpuPlan) {
         m.near(random.pick(Object.values(KVM_MP_STATE)), [1, 2, 3, 4, 6, 9, 11]),
       );
     case "debug":
-      return m.emit("cpu.setGuestDebug", cpu.name, debug(m));
+      return m.emit("cpu.setGuestDebug", cpu.name, debug(m, vm));
     case "mask":
       // The signals of the addon and of Node must go on getting through.
       return m.emit(
