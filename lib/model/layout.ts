@@ -21,6 +21,7 @@ export const EXTENTS = 4096;
 const table = [
   ["lock", 1, "0 free, 1 held, 2 held and waited for"],
   ["open", 1, "descriptors of the VM and of its vCPUs"],
+  ["vmDescriptors", 1, "those of them that are the VM's own"],
   ["dead", 1, "1: a failed first run killed the VM"],
   ["statistics", 1, "1: the descriptor of KVM_GET_STATS_FD is there, and outlives the VM"],
   ["ran", 1, "1: some vCPU has passed its first-run preparation"],

@@ -6,7 +6,7 @@ import { KVM_ARM_TARGET_GENERIC_V8, KVM_ARM_VM_SMCCC, KVM_MEM } from "../uapi/co
 import { writableMasks } from "./cpu/id-registers.js";
 import { addFilter, FILTER_BYTES } from "./cpu/smccc-filter.js";
 import { fixCounterOffset, rebaseCounters } from "./cpu/timer.js";
-import { letGo } from "./descriptors.js";
+import { letGoOfVm } from "./descriptors.js";
 import { createDevice } from "./device.js";
 import type { EventFds } from "./eventfd.js";
 import { welcomeVcpu } from "./gic/frames.js";
@@ -52,6 +52,7 @@ export class ModelVm implements VmFd {
     this.#state = vm;
     this.#eventFds = eventFds;
     vm.add("open", 1);
+    vm.add("vmDescriptors", 1);
     eventFds.listen(vm.memory, (fd) => irqfdSignalled(vm, eventFds, fd));
   }
 
@@ -290,7 +291,7 @@ export class ModelVm implements VmFd {
 
   close(): void {
     if (this.#state === null) return;
-    letGo(this.#state, this.#eventFds);
+    letGoOfVm(this.#state, this.#eventFds);
     this.#state = null;
   }
 

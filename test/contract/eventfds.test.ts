@@ -273,6 +273,18 @@ onEveryBackend("an irqfd", (host) => {
     vm.addIrqfd({ eventFd, gsi: 1, resample: host.keep(host.kvm.createEventFd()) });
   });
 
+  it("ends with its VM's descriptor, though a vCPU stays open, and takes what the counter has", function () {
+    needsDevice(this, host, "vgic-v3");
+    const { vm, cpu } = makeGicGuest(host);
+    const eventFd = host.keep(host.kvm.createEventFd(1));
+    vm.addIrqfd({ eventFd, gsi: 4 });
+    vm.close();
+    assert.equal(eventFd.take(), 0n);
+    eventFd.signal();
+    assert.equal(eventFd.take(), 1n);
+    cpu.close();
+  });
+
   it("raises the interrupt when it is signalled: GSI n is SPI n, INTID 32 + n", async function () {
     needsDevice(this, host, "vgic-v3");
     const gsi = 4;
