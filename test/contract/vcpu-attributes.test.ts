@@ -3,12 +3,12 @@
 import assert from "node:assert/strict";
 import { pc, sysReg, x } from "../../lib/arm64/registers.js";
 import type { Device } from "../../lib/device.js";
-import { KVM_ARM_VCPU_GROUP as GROUP } from "../../lib/uapi/constants.js";
+import { KVM_ARM_VCPU_GROUP as GROUP, KVM_ARM_VGIC_GROUP as VGIC } from "../../lib/uapi/constants.js";
 import { pack, structs } from "../../lib/uapi/structs.js";
-import { hvc, isb, load, mov64, movz, msr } from "../support/assemble.js";
+import { hvc, isb, load, mov64, movz, mrs, msr } from "../support/assemble.js";
 import { needs, needsDevice, onEveryBackend, onHost } from "../support/backends.js";
 import { initialiseGic, makeGicGuest, REDISTRIBUTOR } from "../support/gic.js";
-import { finish, makeGuest, RAM, runToFinish } from "../support/guest.js";
+import { finish, loadWords, makeGuest, RAM, runToFinish } from "../support/guest.js";
 import { answer, assertRefused } from "../support/refusal.js";
 
 const [VTIMER, PTIMER] = [0n, 1n];
@@ -246,6 +246,28 @@ onEveryBackend("vCPU attributes with a GIC", (host) => {
     host.keep(vm.createDevice("vgic-v3"));
     const said = answer(() => cpu.setAttr(GROUP.TIMER, VTIMER, 20));
     assert.equal(said, onHost(host, { "6.1": "EBUSY", "6.12": "OK", "7.2": "OK" }));
+  });
+
+  it("the timers of a vCPU whose id is not its place in the order of creation interrupt nobody before 6.12", async function () {
+    needsDevice(this, host, "vgic-v3");
+    const vm = host.keep(host.kvm.createVm());
+    const ram = vm.addMemory({ at: RAM, bytes: 0x1_0000 });
+    const gic = host.keep(vm.createDevice("vgic-v3"));
+    const [, cpu] = [0, 2].map((id) => {
+      const made = host.keep(vm.createVcpu(id));
+      made.init();
+      return made;
+    });
+    initialiseGic(gic);
+    const placed = onHost(host, { "6.1": true, "6.12": false, "7.2": false });
+    gic.setAttr(VGIC.DIST_REGS, 0n, 0x12); // GICD_CTLR: ARE, EnableGrp1
+    for (const at of [0x1_0080n, 0x1_0100n]) gic.setAttr(VGIC.REDIST_REGS, (2n << 32n) | at, 1 << 27);
+    const open = [movz(2, 0xff), msr([3, 0, 4, 6, 0], 2), movz(2, 1), msr([3, 0, 12, 12, 7], 2)];
+    const fire = [msr([3, 3, 14, 3, 2], 31), movz(2, 1), msr([3, 3, 14, 3, 1], 2), isb];
+    loadWords(ram, 0, [...open, ...fire, ...mov64(1, REDISTRIBUTOR), load(4, 3, 1), mrs(3, [3, 0, 12, 12, 2]), ...finish]);
+    cpu!.setReg(pc, RAM);
+    await runToFinish(cpu!);
+    assert.equal(cpu!.getReg(x(3)), placed ? 1023n : 27n);
   });
 
   it("timers that were enabled without a GIC interrupt nobody, though one is made", async function () {

@@ -91,6 +91,8 @@ export function ownLine(vcpu: VcpuState, intid: number, flags = 0): boolean {
 
 /** An in-kernel device moves its line. */
 export function setOwnedLine(vcpu: VcpuState, intid: number, level: boolean): void {
+  // Its id is taken for a place, too, and of another's line it is not the owner.
+  if (vcpu.vm.profile.switches.irqLineByPlace && vcpu.get("place") !== vcpu.get("id")) return;
   const gic = gicOf(vcpu.vm)!;
   const ref = gic.find(vcpu, intid);
   if (gic.has(ref, Irq.line) === level) return;
