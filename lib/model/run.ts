@@ -230,7 +230,7 @@ export class Runner {
 
   /** Memory is written, as in guest time: who changes the slots waits for it. */
   #tellStolenTime(): void {
-    if (hasStolenTime(this.#vcpu)) this.#shootdown.inGuest(() => tellStolenTime(this.#vcpu, this.#bus));
+    if (hasStolenTime(this.#vcpu)) this.#shootdown.inGuest(() => tellStolenTime(this.#vcpu, this.#bus.slots));
   }
 
   #interrupted(why: "signal" | "line"): "EINTR" {

@@ -42,4 +42,28 @@ onEveryBackend("stolen time", (host) => {
       before = stolen;
     }
   });
+
+  it("is an entry of the dirty ring each time that it is written", async function () {
+    needs(this, host, "DIRTY_LOG_RING_ACQ_REL");
+    const guest = makeGuest(host, finish, {
+      memory: { logDirty: true },
+      prepare: (vm) => vm.enableCap("DIRTY_LOG_RING_ACQ_REL", [4096n]),
+    });
+    const { cpu } = guest;
+    const ring = new DataView(cpu.dirtyRing(4096).buffer, cpu.dirtyRing(4096).byteOffset, 4096);
+    const entries = () => {
+      let count = 0;
+      for (let at = 0; at < 4096; at += 16) if (ring.getBigUint64(at + 8, true) === 5n) count++;
+      return count;
+    };
+    cpu.setAttr(GROUP.PVTIME, 0n, RAM + 5n * 4096n);
+    const seen: number[] = [];
+    for (let round = 0; round < 3; round++) {
+      cpu.setReg(pc, RAM);
+      await runToFinish(cpu);
+      seen.push(entries());
+    }
+    // The host's scheduler may add some.
+    assert.ok(seen[0]! >= 1 && seen[1]! > seen[0]! && seen[2]! > seen[1]!, String(seen));
+  });
 });

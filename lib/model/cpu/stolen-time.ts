@@ -3,11 +3,10 @@
 // On the model that is the time for which a run lets its thread's event loop have its turn between two slices of guest
 // time. A thread that blocks in `runSync` gives none away.
 
-import { KVM_MEM, PAGE_BYTES } from "../../uapi/constants.js";
+import { KVM_MEM } from "../../uapi/constants.js";
 import type { ErrnoName } from "../../uapi/errno.js";
-import type { Bus } from "../engine/stop.js";
-import { SlotMap } from "../slots.js";
-import { SlotBus } from "../stage2.js";
+import { pushWritten } from "../kvm/dirty-ring.js";
+import { markDirty, SlotMap } from "../slots.js";
 import type { VcpuState } from "../vcpu-state.js";
 
 /** The record: revision 0, attributes 0 (words), stolen nanoseconds; the rest is reserved. */
@@ -29,25 +28,31 @@ export function placeStolenTime(vcpu: VcpuState, guestAddress: bigint): ErrnoNam
   return null;
 }
 
-function recordAt(vcpu: VcpuState, bus: Bus, guestAddress: bigint): DataView | null {
-  const inPage = guestAddress & BigInt(PAGE_BYTES - 1);
-  const page = bus.page(guestAddress - inPage, "write");
-  if (page < 0) return null;
-  const bytes = vcpu.vm.view(page + Number(inPage), RECORD_BYTES);
+/** The record, which is about to be written; null: there is no memory any more. */
+function recordAt(vcpu: VcpuState, slots: SlotMap): DataView | null {
+  const { vm } = vcpu;
+  const address = Number(stolenTimeRecord(vcpu));
+  const slot = slots.find(address);
+  if (slot === undefined || (slot.flags & KVM_MEM.READONLY) !== 0 || slot.hostReadonly === 1) return null;
+  if (slot.dirty !== null) {
+    if (vm.get("ringBytes") > 0) pushWritten(vcpu, slot, address);
+    else markDirty(slot, address);
+  }
+  const bytes = vm.view(slot.hostOffset + (address - slot.first), RECORD_BYTES);
   return new DataView(bytes.buffer, bytes.byteOffset, RECORD_BYTES);
 }
 
 /** PV_TIME_ST: the guest asks where the record is, which begins with no time stolen. All ones: nowhere. */
 export function beginStolenTime(vcpu: VcpuState): bigint {
   if (!hasStolenTime(vcpu)) return NOWHERE;
-  const record = recordAt(vcpu, new SlotBus(vcpu), stolenTimeRecord(vcpu));
+  const record = recordAt(vcpu, new SlotMap(vcpu.vm));
   if (record !== null) new Uint8Array(record.buffer, record.byteOffset, RECORD_BYTES).fill(0);
   return stolenTimeRecord(vcpu);
 }
 
 /** Adds what was stolen since the record was last written, where there is one. */
-export function tellStolenTime(vcpu: VcpuState, bus: Bus): void {
-  const record = recordAt(vcpu, bus, stolenTimeRecord(vcpu));
+export function tellStolenTime(vcpu: VcpuState, slots: SlotMap): void {
+  const record = recordAt(vcpu, slots);
   record?.setBigUint64(STOLEN, record.getBigUint64(STOLEN, true) + vcpu.quad("stolen"), true);
   vcpu.putQuad("stolen", 0n);
 }

@@ -32,7 +32,15 @@ const wordsOf = (ring: Uint8Array) => new Int32Array(ring.buffer, ring.byteOffse
 export function pushDirty(vcpu: VcpuState, slot: SlotView, address: number): void {
   const page = Math.floor((address - slot.first) / PAGE_BYTES);
   const bit = 1 << (page & 31);
-  if ((Atomics.or(slot.dirty!, page >> 5, bit) & bit) !== 0) return;
+  if ((Atomics.or(slot.dirty!, page >> 5, bit) & bit) === 0) pushPage(vcpu, slot, page);
+}
+
+/** The kernel writes to a page of a logged slot for a vCPU: an entry each time. */
+export function pushWritten(vcpu: VcpuState, slot: SlotView, address: number): void {
+  pushPage(vcpu, slot, Math.floor((address - slot.first) / PAGE_BYTES));
+}
+
+function pushPage(vcpu: VcpuState, slot: SlotView, page: number): void {
   const ring = wordsOf(ringBytes(vcpu)!);
   const index = vcpu.get("ringPushed");
   const at = ((index >>> 0) % (ring.length / 4)) * 4;
