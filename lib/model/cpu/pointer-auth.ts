@@ -6,9 +6,9 @@ import type { PacKey } from "../a64/machine.js";
 import { qarma5 } from "./qarma.js";
 import type { CpuState } from "./state.js";
 
-/** ID_AA64ISAR1_EL1.APA: what each value adds. */
+/** ID_AA64ISAR1_EL1.APA and API, ID_AA64ISAR2_EL1.APA3: what each value adds. */
 export const Level = { none: 0, zeroCode: 2, exclusiveOr: 3, faults: 4, combinedFault: 5 } as const;
-const APA = 4n;
+const [APA, API, APA3] = [4n, 8n, 12n];
 
 interface Key {
   /** SCTLR_EL1: the bit that enables it. */
@@ -46,7 +46,9 @@ export class PointerAuth {
   constructor(private readonly state: CpuState) {}
 
   get level(): number {
-    return Number((this.state.get("ID_AA64ISAR1_EL1") >> APA) & 15n);
+    // A CPU has one of three algorithms. Theirs but QARMA5 cannot be known by a program, unless it knows its keys, too.
+    const [isar1, isar2] = [this.state.get("ID_AA64ISAR1_EL1"), this.state.get("ID_AA64ISAR2_EL1")];
+    return Number((isar1 >> APA) & 15n || (isar1 >> API) & 15n || (isar2 >> APA3) & 15n);
   }
 
   /** AddPACIA and kin. */

@@ -157,17 +157,11 @@ export class Endings implements Faults {
   watch(address: bigint, bytes: number, write: boolean): void {
     const iss = write ? 1 << 6 : 0;
     const { mode } = this.state;
-    if (
-      watchpointHit(
-        this.points.watchpoints.filter((point) => meant(point, mode)),
-        address,
-        bytes,
-        write,
-      )
-    )
-      this.stopBefore(syndrome(Ec.watchpointLower, Fsc.debug | iss), address, 0n);
-    if (watchpointHit(ownWatchpoints(this.own, mode), address, bytes, write))
-      this.ownDebugException(Ec.watchpointLower, iss, address);
+    const theirs = this.points.watchpoints.filter((point) => meant(point, mode));
+    const hit = watchpointHit(theirs, address, bytes, write);
+    if (hit !== undefined) this.stopBefore(syndrome(Ec.watchpointLower, Fsc.debug | iss), firstOf(hit, address), 0n);
+    const own = watchpointHit(ownWatchpoints(this.own, mode), address, bytes, write);
+    if (own !== undefined) this.ownDebugException(Ec.watchpointLower, iss, firstOf(own, address));
   }
 
   private stopBefore(esr: number, far: bigint, ipa: bigint): never {
@@ -176,3 +170,6 @@ export class Endings implements Faults {
     throw unwind;
   }
 }
+
+/** Of the bytes of an access from `address` on, the first that is watched: what FAR says. */
+const firstOf = (point: Point, address: bigint): bigint => (point.address > address ? point.address : address);

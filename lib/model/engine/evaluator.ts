@@ -181,7 +181,8 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean, Cell>
     for (let rest = ends.left; rest > 0; rest--) {
       const active = debugEnabled(ends.own, w[MODE]!);
       if (active && (w[MODE]! & Pstate.SS) === 0) {
-        const iss = stepSyndrome(ends.exclusive ? "exclusive" : ends.stepped ? "stepped" : "pending") & 0x1ff_ffff;
+        // "pending": the exception return before it stepped nothing.
+        const iss = stepSyndrome(!ends.stepped ? "pending" : ends.exclusive ? "exclusive" : "stepped") & 0x1ff_ffff;
         takeSynchronous(this.state, syndrome(Ec.stepLower + this.state.el, iss), this.state.pc, null, ends.implemented);
         ends.stepped = false;
         continue;
@@ -190,10 +191,8 @@ export class Evaluator implements MachineOn<Cell, number, number, boolean, Cell>
       ends.left = 1;
       const stop = this.loopUntilStop();
       if (stop.kind !== "budget") return stop;
-      if (active) {
-        w[MODE] = w[MODE]! & ~Pstate.SS;
-        ends.stepped = true;
-      }
+      if (active) w[MODE] = w[MODE]! & ~Pstate.SS;
+      ends.stepped = active;
       if (ends.paused) {
         ends.later = rest - 1;
         return stop;

@@ -51,7 +51,7 @@ export function pointerKind(use: PointerUse, key: PacKey): number {
 
 const cellOf = (name: SysRegName): number => cells.sysregs + sysRegIndex(name);
 /** What all results depend on. */
-const registers = (["TCR_EL1", "ID_AA64ISAR1_EL1", "ID_AA64MMFR2_EL1"] as const).map(cellOf);
+const registers = (["TCR_EL1", "ID_AA64ISAR1_EL1", "ID_AA64ISAR2_EL1", "ID_AA64MMFR2_EL1"] as const).map(cellOf);
 const SCTLR = cellOf("SCTLR_EL1");
 /** And what those of one key depend on: two cells, and a bit of SCTLR_EL1. */
 const keyCells = keys.map((key) => {
