@@ -17,6 +17,8 @@ export interface Guest {
   readonly cpus: number;
   /** The machine has a GICv3: distributor at 0x08000000, redistributors from 0x080a0000. */
   readonly gicv3?: true;
+  /** The CPUs have pointer authentication, where the host offers it. */
+  readonly pointerAuth?: true;
   /** What the machine ends with when all is well. */
   readonly status: number;
   /** Name of the file in test/guests/programs that has the console output. */
@@ -65,6 +67,9 @@ export const guests: readonly Guest[] = [
   program("stage-1-translation",          40_000,    { defines: ["GRANULE=12"] }),
   program("stage-1-translation-16k",      40_000,    { defines: ["GRANULE=14", "NEEDS_PAN"], sources: translation }),
   program("stage-1-translation-64k",      40_000,    { defines: ["GRANULE=16"], sources: translation }),
+  program("self-debug",                   60_000),
+  program("pointer-auth",                 18_000,    { march: "armv8.3-a", pointerAuth: true }),
+  program("branch-targets",               25_000),
   program("workload",                     9_580_000, { sources: workload }),
   program("workload-crc",                 9_490_000, { sources: workload, march: "armv8.1-a", stdout: "workload.stdout" }),
 ];

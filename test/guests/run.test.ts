@@ -1,7 +1,7 @@
 // The guest programs on every backend at hand: same output, same status. The machine is the one of lib/vmm.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { Machine, type Outcome, Pl011, Pl031, parseProgram, RAM_AT } from "../../lib/vmm/index.js";
+import { hostFeatures, Machine, type Outcome, Pl011, Pl031, parseProgram, RAM_AT } from "../../lib/vmm/index.js";
 import { skip } from "../skip.js";
 import { type Host, needsDevice, onEveryBackend } from "../support/backends.js";
 import { initialiseGic } from "../support/gic.js";
@@ -13,7 +13,9 @@ const NEEDS_WHAT_THE_CPU_LACKS = 77;
 async function runGuest(host: Host, guest: Guest): Promise<{ outcome: Outcome; stdout: string }> {
   const sent: number[] = [];
   const devices = [new Pl011({ send: (byte) => sent.push(byte) }), new Pl031()];
-  const machine = host.keep(new Machine(host.kvm, { memoryBytes: RAM_BYTES, cpus: guest.cpus, devices }));
+  const cpuFeatures = hostFeatures(host.kvm).filter((name) => guest.pointerAuth === true && name.startsWith("ptrauth"));
+  const options = { memoryBytes: RAM_BYTES, cpus: guest.cpus, cpuFeatures, devices };
+  const machine = host.keep(new Machine(host.kvm, options));
   if (guest.gicv3 === true) initialiseGic(host.keep(machine.vm.createDevice("vgic-v3")));
   machine.load(parseProgram(readFileSync(guestFile(guest)), { at: RAM_AT, bytes: RAM_BYTES }));
   const outcome = await machine.run();
