@@ -25,7 +25,7 @@ async function runGuest(host: Host, guest: Guest): Promise<{ outcome: Outcome; s
 onEveryBackend("guest programs", (host) => {
   for (const guest of guests) {
     it(`${fileName(guest)} prints what it should and ends with its status`, async function () {
-      this.timeout(60_000);
+      this.timeout(180_000);
       if (guest.gicv3 === true) needsDevice(this, host, "vgic-v3");
       const { outcome, stdout } = await runGuest(host, guest);
       if (outcome.event === "off" && outcome.status === NEEDS_WHAT_THE_CPU_LACKS) skip(this, stdout.trim());

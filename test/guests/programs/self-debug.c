@@ -77,7 +77,11 @@ void exception(struct frame *frame, unsigned vector) {
   }
 }
 
+// Prints without anything armed: a hypervisor has more to do at each exit while debug registers are in use.
 static void report(const char *what, uint64_t from) {
+  write_sysreg(mdscr_el1, 0);
+  write_sysreg(dbgbcr0_el1, 0);
+  write_sysreg(dbgwcr0_el1, 0);
   print("%s: %u events\n", what, count);
   for (unsigned n = 0; n < count && n < MOST; n++) {
     unsigned ec = events[n].ec;
@@ -147,10 +151,10 @@ static void at_el1(void *argument) {
 extern const char el1_accesses[];
 
 static void watch(const char *what, uint64_t address, uint64_t control) {
+  write_sysreg(mdscr_el1, MDSCR_MDE | MDSCR_KDE);
   write_sysreg(dbgwvr0_el1, address);
   write_sysreg(dbgwcr0_el1, control);
   at_el0(accesses, 0, data + 512);
-  write_sysreg(dbgwcr0_el1, 0);
   report(what, (uint64_t)accesses);
 }
 
@@ -201,6 +205,7 @@ int main(void) {
   write_sysreg(dbgbcr0_el1, ENABLE | AT_EL0 | BYTES(15));
   at_el0(steps, 0, data);
   report("a breakpoint at EL0", (uint64_t)steps);
+  write_sysreg(mdscr_el1, MDSCR_MDE);
   write_sysreg(dbgbcr0_el1, ENABLE | AT_EL1 | BYTES(15));
   at_el0(steps, 0, data);
   report("a breakpoint of EL1, met at EL0", (uint64_t)steps);
@@ -209,7 +214,6 @@ int main(void) {
   write_sysreg(dbgbcr0_el1, ENABLE | AT_EL1 | BYTES(15));
   at_el1(data);
   report("a breakpoint at EL1", (uint64_t)el1_accesses);
-  write_sysreg(dbgbcr0_el1, 0);
 
   uint64_t here = (uint64_t)(data + 512);
   watch("loads of a doubleword", here, ENABLE | AT_EL0 | LOADS | BYTES(0xff));
@@ -218,14 +222,14 @@ int main(void) {
   watch("accesses to bytes 4 to 7", here, ENABLE | AT_EL0 | LOADS | STORES | BYTES(0xf0));
   watch("loads from 4 KiB", here & -4096ul, ENABLE | AT_EL0 | LOADS | BYTES(0xff) | MASK(12));
   watch("a watchpoint of EL1, met at EL0", here, ENABLE | AT_EL1 | LOADS | STORES | BYTES(0xff));
+  write_sysreg(mdscr_el1, MDSCR_MDE | MDSCR_KDE);
   write_sysreg(dbgwvr0_el1, here);
   write_sysreg(dbgwcr0_el1, ENABLE | AT_EL1 | LOADS | STORES | BYTES(0xff));
   at_el1((void *)here);
   report("a watchpoint at EL1", (uint64_t)el1_accesses);
   write_sysreg(mdscr_el1, MDSCR_MDE);
+  write_sysreg(dbgwcr0_el1, ENABLE | AT_EL1 | LOADS | STORES | BYTES(0xff));
   at_el1((void *)here);
   report("a watchpoint at EL1 without KDE", (uint64_t)el1_accesses);
-  write_sysreg(mdscr_el1, 0);
-  write_sysreg(dbgwcr0_el1, 0);
   return 0;
 }
