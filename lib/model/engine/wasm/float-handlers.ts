@@ -6,7 +6,7 @@
 // says whether something was lost (float-helpers.ts).
 
 import { Fpcr, Fpsr } from "../../fp/format.js";
-import { type Code, F32, F64, type Local, V128 } from "./binary.js";
+import { type Code, F32, F64, I32, type Local, V128 } from "./binary.js";
 import { FPSR_FPCR, f64, IXC, MODES } from "./float-helpers.js";
 import { floatShape, simdOpcode } from "./simd-opcodes.js";
 import type { Node } from "./trace.js";
@@ -497,6 +497,7 @@ export function floatValue(emitter: TraceCode, node: Node): boolean {
         emitter.value(arg);
         if (arg.type === F64) code.vector(0x22, lane);
         else if (arg.type === F32) code.vector(0x20, lane);
+        else if (arg.type === I32) code.vector(0x1c, lane);
         else if (extra === 64) code.vector(0x1e, lane);
         else code.op(0xa7).vector(0x1c, lane);
       }

@@ -161,6 +161,10 @@ export function vectorValue(emitter: TraceCode, node: Node): boolean {
       for (const arg of args) emitter.value(arg);
       code.vector(simdOpcode(String(extra)));
       return true;
+    case "word":
+      emitter.value(args[0]!);
+      code.vector(0x1b, extra as number);
+      return true;
     case "number":
       code.i32(extra as number);
       return true;

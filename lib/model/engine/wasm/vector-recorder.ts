@@ -5,6 +5,7 @@ import { cells } from "../../cpu/state.js";
 import { F32, I32, I64, V128 } from "./binary.js";
 import type { Recorder } from "./recorder.js";
 import { type Effect, type Node, refuse, unsupported } from "./trace.js";
+import { VectorCrypto } from "./vector-crypto.js";
 import { VectorFloat } from "./vector-float.js";
 import { VectorInteger } from "./vector-integer.js";
 
@@ -19,6 +20,7 @@ export type MakeVector = (op: string, args: readonly Node[], extra?: string | nu
 function operations(machine: Recorder): Partial<Vectors> {
   const make: MakeVector = (op, args, extra = "") => machine.trace.node(op, V128, args, extra);
   const integer = new VectorInteger(() => machine.trace);
+  const crypto = new VectorCrypto(() => machine.trace, integer);
   const float = new VectorFloat(() => machine.trace, integer);
   /** The cell of a part of a register. */
   const cell = (n: number, byte = 0): Node =>
@@ -124,6 +126,10 @@ function operations(machine: Recorder): Partial<Vectors> {
       if (v.op === "readV") return make("readLow", [...v.args], bits);
       return isShort(v, bits) ? v : make("low", [v], bits);
     },
+
+    crypto1: (op, a) => crypto.one(op, a),
+    crypto2: (op, a, b) => crypto.two(op, a, b),
+    crypto3: (op, a, b, c) => crypto.three(op, a, b, c),
 
     fpUnary: (op, bits, lanes, a) => float.unary(op, bits, lanes, a),
     fpBinary: (op, bits, lanes, a, b) => float.binary(op, bits, lanes, a, b),
