@@ -71,9 +71,10 @@ function ioctls(): void {
   }
 }
 
-/** How fast guests run, against QEMU's translator. */
+/** How fast guests run and boot, against QEMU's translator. */
 function guests(): void {
-  spawnSync(process.execPath, [join(root, "dist/scripts/bench/engines.js")], { cwd: root, stdio: "inherit" });
+  for (const script of ["engines", "boot"])
+    spawnSync(process.execPath, [join(root, `dist/scripts/bench/${script}.js`)], { cwd: root, stdio: "inherit" });
 }
 
 importTime();
