@@ -20,7 +20,10 @@ const verbs: readonly TodoRow[] = [
     what: "RES0 and RES1 masks of the EL2 registers, SCTLR_EL1 and SCTLR2_EL1 of a vCPU with EL2 that ran",
     answers: "all bits are kept",
   },
-  { what: "mapping of a shared, writable file", answers: "EOPNOTSUPP" },
+  {
+    what: "mapping of a shared, writable file: no memory of JavaScript's is a file's",
+    answers: "EOPNOTSUPP; a private one is a copy, whose dirty log says what there is to write back",
+  },
 ];
 
 /** Every row, capabilities first. */
