@@ -11,7 +11,7 @@ import { Random } from "./qemu/random.js";
 const rows = a64.filter(({ needs, run }) => run !== null && needs.some((feature) => vectorFeatures.has(feature)));
 
 /** Of the rows that generated code does. */
-const LEAST = 669;
+const LEAST = 670;
 
 /** By the names of their rows; of half precision, what only moves bits is no arithmetic. */
 const evaluators: readonly RegExp[] = [
@@ -22,7 +22,7 @@ const evaluators: readonly RegExp[] = [
   /^(FMLAL|FMLSL)/,
   // Estimates and their steps, and roundings of their own.
   /^(FRECP|FRSQRT|URECPE|URSQRTE)/,
-  /^(FRINT32|FRINT64|FCVTXN|FJCVTZS)/,
+  /^(FRINT32|FRINT64|FCVTXN)/,
   // Shifts by register that round or saturate; products that round, saturate and accumulate; matrices.
   /^(SQSHL|UQSHL) \(register\)/,
   /^(SRSHL|URSHL|SQRSHL|UQRSHL)(,|$)/,

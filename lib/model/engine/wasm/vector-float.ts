@@ -1,5 +1,5 @@
 // What meanings do with floating-point lanes, written down: scalars and vectors of single and double precision. Nodes whose
-// code may find that the host's arithmetic does not agree are listed in float-handlers.ts.
+// code may find that the host's arithmetic does not agree are those of float-code.ts.
 
 import type { FpBinary, FpBits, FpComparison, FpRounding, FpUnary, Signedness } from "../../a64/vector.js";
 import { F32, F64, I32, I64, V128 } from "./binary.js";
@@ -8,6 +8,7 @@ import { type Node, refuse, type Trace } from "./trace.js";
 import type { VectorInteger } from "./vector-integer.js";
 
 type Bits = 32 | 64;
+type Nans = "quiet" | "signaling";
 
 const known = (bits: FpBits): Bits => (bits === 16 ? refuse() : bits);
 const typeOf = (bits: Bits) => (bits === 64 ? F64 : F32);
@@ -117,13 +118,19 @@ export class VectorFloat {
     return this.trace().node("fpCompareV", V128, [operand(a), operand(b)], `${op.replace("abs", "")}/${bits}/${lanes}`);
   }
 
-  flags(fpBits: FpBits, a: Node, b: Node): Node {
+  flags(fpBits: FpBits, a: Node, b: Node, nans: Nans): Node {
     const bits = known(fpBits);
-    return this.trace().node("fpFlags", I32, [this.scalar(bits, a), this.scalar(bits, b)]);
+    return this.trace().node("fpFlags", I32, [this.scalar(bits, a), this.scalar(bits, b)], nans);
   }
-  flagsIf(c: Node, bits: FpBits, a: Node, b: Node, nzcv: number): Node {
+  flagsIf(c: Node, bits: FpBits, a: Node, b: Node, nans: Nans, nzcv: number): Node {
     const trace = this.trace();
-    return trace.node("fpFlagsIf", I32, [c, this.flags(bits, a, b), trace.amount(nzcv << 12)]);
+    return trace.node("fpFlagsIf", I32, [c, this.flags(bits, a, b, nans), trace.amount(nzcv << 12)]);
+  }
+
+  toJavaScript(a: Node): readonly [Node, Node] {
+    const x = this.scalar(64, a);
+    const integer = this.trace().node("fpToJavaScript", I32, [x]);
+    return [integer, this.trace().node("fpIsJavaScript", I32, [x, integer])];
   }
 
   round(fpBits: FpBits, lanes: number, a: Node, rounding: FpRounding, inexact: "signaled" | "ignored"): Node {

@@ -135,8 +135,9 @@ function operations(machine: Recorder): Partial<Vectors> {
     fpBinary: (op, bits, lanes, a, b) => float.binary(op, bits, lanes, a, b),
     fpMulAdd: (bits, lanes, addend, a, b) => float.mulAdd(bits, lanes, addend, a, b),
     fpCompare: (op, bits, lanes, a, b) => float.compare(op, bits, lanes, a, b),
-    fpFlags: (bits, a, b) => float.flags(bits, a, b),
-    fpFlagsIf: (c, bits, a, b, _nans, nzcv) => float.flagsIf(c, bits, a, b, nzcv),
+    fpFlags: (bits, a, b, nans) => float.flags(bits, a, b, nans),
+    fpFlagsIf: (c, bits, a, b, nans, nzcv) => float.flagsIf(c, bits, a, b, nans, nzcv),
+    fpToJavaScript: (a) => float.toJavaScript(a),
     fpRound: (bits, lanes, a, rounding, inexact) => float.round(bits, lanes, a, rounding, inexact),
     fpConvert: (from, to, lanes, a, rounding) => float.convert(from, to, lanes, a, rounding),
     fpToFixed: (bits, to, lanes, a, fractionBits, signedness, rounding) =>
