@@ -72,6 +72,8 @@ export class Translator implements Regions {
   private readonly made = new Map<number, Set<Made>>();
   private readonly free: number[] = [];
   private slots = 1;
+  /** How often all pages of records were forgotten. */
+  private generation = 0;
   private liveBytes = 0;
   private readonly counts = {
     made: 0,
@@ -106,9 +108,11 @@ export class Translator implements Regions {
     const beneath = m16[record >>> 1]!;
     if (beneath === Handler.region) return;
     const began = performance.now();
+    const { generation } = this;
     const pages = new Pages(page, address, this.around);
     const region = beneath === Handler.step ? null : discover((place) => pages.word(place), entry, this.instructions);
-    const slot = region === null ? null : this.takeSlot();
+    // To have looked at a page beside may have cost all pages of records.
+    const slot = region === null || this.generation !== generation ? null : this.takeSlot();
     if (region === null || slot === null) {
       this.counts.refused++;
       return;
@@ -192,6 +196,7 @@ export class Translator implements Regions {
   }
 
   forgotten(): void {
+    this.generation++;
     for (const { slot } of this.all()) this.release(slot);
     this.made.clear();
     this.liveBytes = 0;
@@ -231,10 +236,12 @@ class Pages {
     return page / 4 + (place - pageOf(place) * RECORDS);
   }
 
+  /** The instruction at a place; null: it is not at hand, or was never run, so that a region does without it. */
   word(place: Place): number | null {
-    const { m32 } = this.around.memory;
+    const { m16, m32 } = this.around.memory;
     const page = this.records(pageOf(place));
-    return page === 0 ? null : m32[this.indexIn(m32[(page + HOST) >>> 2]! >>> 0, place)]!;
+    if (page === 0 || m16[(page + (place - pageOf(place) * RECORDS) * RECORD) >>> 1] === Handler.decode) return null;
+    return m32[this.indexIn(m32[(page + HOST) >>> 2]! >>> 0, place)]!;
   }
 
   /** What changes later is found by comparing with this. */

@@ -40,6 +40,8 @@ export class Interpreter {
   private code: CodeCache | null = null;
   private block!: Int32Array;
   private hasNoRoom = false;
+  /** Branches to a place before the translator is asked. With 2000 a boot of Linux takes half as long again (measured). */
+  hot = 16_000;
   /** There is one when code has run, if it was asked for. */
   translator: Translator | null = null;
   private readonly identity = 1 + Math.floor(Math.random() * 0x7fff_ffff);
@@ -283,6 +285,7 @@ export class Interpreter {
       imports.hot = (record, page) => translator.hot(record >>> 0, page);
       table = translator.table;
       this.translator = translator;
+      this.block[Block.hot] = this.hot;
     }
     const env = { memory: state.memory, ...imports, ...(table === undefined ? {} : { table }) };
     const instance = new WebAssembly.Instance(made.module, { env });

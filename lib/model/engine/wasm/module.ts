@@ -58,9 +58,6 @@ export const REGION_RESULTS = [I64, I32] as const;
 /** So many calls of regions may nest. */
 const MOST_CALLS = 200;
 
-/** A region is wanted where so many branches went. */
-export const HOT = 2000;
-
 /** The module for these shapes: shape n has handler `Handler.first + n`. */
 export function interpreterModule(shapes: readonly Shape[], variant: Variant): Uint8Array {
   const module = new Module(MOST_PAGES);
@@ -159,7 +156,7 @@ export function interpreterModule(shapes: readonly Shape[], variant: Variant): U
   code.get(record).set(landed).get(btype).set(landedType).i32(0).set(btype);
   code.get(base).get(base).memory(0x28, 2, MODE).i32(~Pstate.BTYPE).op(0x71).memory(0x36, 2, MODE);
   code.end();
-  if (translating) countBranch(code, { record, page, at: found, count: entry }, hot);
+  if (translating) countBranch(code, locals, { record, at: found, count: entry }, hot);
 
   const next = code.loop();
   const stepHere = code.block();
@@ -243,7 +240,7 @@ export function interpreterModule(shapes: readonly Shape[], variant: Variant): U
   code.get(target).get(record).op(0x73).i32(~PLACE).op(0x71, 0x45).if();
   if (translating) {
     code.get(target).get(record).op(0x4d).if();
-    countBranch(code, { record: target, page, at: found, count: entry }, hot);
+    countBranch(code, locals, { record: target, at: found, count: entry }, hot);
     code.end();
   }
   code.get(target).set(record);
@@ -300,11 +297,17 @@ function atRecord(code: Code, record: Local, at: Local): Code {
 /** A branch goes to a record. */
 function countBranch(
   code: Code,
-  { record, page, at, count }: { record: Local; page: Local; at: Local; count: Local },
+  { page, block }: Locals,
+  { record, at, count }: { record: Local; at: Local; count: Local },
   hot: number,
 ): void {
   atRecord(code, record, at).get(at).memory(0x2f, 1, HEAT).i32(1).op(0x6a).tee(count).memory(0x3b, 1, HEAT);
-  code.get(count).i32(HOT).op(0x46).if();
+  code
+    .get(count)
+    .get(block)
+    .memory(0x28, 2, Block.hot * 4)
+    .op(0x46)
+    .if();
   code.get(record).get(page).call(hot).end();
 }
 

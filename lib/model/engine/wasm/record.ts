@@ -80,6 +80,8 @@ export const Block = {
   /** PSTATE.BTYPE after a branch to a register that a region did, if what is left is still this. */
   btype: 106,
   btypeLeft: 107,
+  /** After so many branches to a place a region is wanted there: at most 16 bits. */
+  hot: 108,
   words: 112,
 } as const;
 
