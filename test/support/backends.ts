@@ -1,7 +1,7 @@
 // The same tests on every backend at hand.
 //
 // KVM_ARM64_BACKENDS names them: "kvm", "model-6.1", "model-6.12", "model-7.2", or "model" for all three; and
-// "model-qemu-cortex-a72-6.12": the model as another of the bundled hosts; each of the models with "-interpreter" behind
+// "model-qemu-cortex-a72-6.12": the model as another of the bundled hosts; each of the models with "-interpreter" or "-translator" behind
 // it: guests run in generated code from their first instruction on, where otherwise the evaluator begins. Default: the
 // models, one of them so, and KVM where it opens. A test is skipped by what the host lacks, never by its kernel; where the contract
 // itself differs between kernels, the expectation is a table by kernel.
@@ -48,7 +48,7 @@ const modelNames = kernels.map((kernel) => `model-${kernel}`);
 
 const otherHosts = (): string[] => bundledHosts().map((name) => `model-${name}`);
 
-const forced = /-interpreter$/;
+const forced = /-(interpreter|translator)$/;
 
 function backendNames(): string[] {
   const wanted = process.env["KVM_ARM64_BACKENDS"];
@@ -69,7 +69,7 @@ function modelOptions(name: string): ModelOptions {
     host: modelNames.includes(host) ? host.replace("model-", "qemu-max-") : host.slice("model-".length),
     impersonate: true,
     memoryBytes: 64 << 20,
-    engine: forced.test(name) ? "interpreter" : "auto",
+    engine: (forced.exec(name)?.[1] ?? "auto") as NonNullable<ModelOptions["engine"]>,
   };
 }
 
