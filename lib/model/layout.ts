@@ -132,6 +132,7 @@ const vcpuTable = [
   ["ccsidr", 14, "CCSIDR_EL1 by CSSELR value"],
   ["timerIntids", 4, "INTID of each timer where that is no matter of the VM, 0: not set"],
   ["timers", 1, "0, or what its first run made of its timers, see cpu/timer.ts"],
+  ["timerLines", 2, "bits: the private interrupts that the virtual and the physical timer took for themselves"],
   ["pmuReady", 1, "1: KVM_ARM_VCPU_PMU_V3_INIT succeeded"],
   ["pmuIrq", 1, "INTID of its interrupt, 0: none"],
   ["pmuLine", 1, "the level that it drove its line to"],

@@ -3,11 +3,12 @@
 
 import assert from "node:assert/strict";
 import { pc, x } from "../../lib/arm64/registers.js";
-import { KVM_ARM_VGIC_GROUP as GROUP } from "../../lib/uapi/constants.js";
+import { KVM_ARM_VGIC_GROUP as GROUP, KVM_ARM_VCPU_GROUP } from "../../lib/uapi/constants.js";
 import { isb, load, mov64, movz, mrs, msr, store } from "../support/assemble.js";
-import { needsDevice, onEveryBackend } from "../support/backends.js";
+import { needsDevice, onEveryBackend, onHost } from "../support/backends.js";
 import { enableInterrupt, makeGicGuest, REDISTRIBUTOR } from "../support/gic.js";
 import { finish, type Guest, loadWords, RAM, runToFinish } from "../support/guest.js";
+import { assertRefused } from "../support/refusal.js";
 
 const TIMER = 1 << 27;
 const OTHER = 1 << 20;
@@ -82,4 +83,20 @@ onEveryBackend("the interrupt of the virtual timer, in the registers of a vGICv3
     assert.equal(cpu.runSync().reason, "interrupted");
     assert.equal(gic.getAttr(GROUP.LEVEL_INFO, LEVELS, 32), OTHER);
   });
+
+  for (const [name, attr, shared, keeps] of [
+    ["virtual", 0n, 30, { "6.1": false, "6.12": true, "7.2": true }],
+    ["physical", 1n, 27, { "6.1": true, "6.12": false, "7.2": false }],
+  ] as const) {
+    const other = name === "virtual" ? "physical" : "virtual";
+    it(`that both timers have is taken by the virtual one on 6.1, since 6.12 by the physical: giving the ${name} another helps or not`, () => {
+      const { cpu } = makeGicGuest(host);
+      cpu.setAttr(KVM_ARM_VCPU_GROUP.TIMER, attr, shared);
+      cpu.immediateExit = true;
+      assertRefused("EINVAL", () => cpu.runSync());
+      cpu.setAttr(KVM_ARM_VCPU_GROUP.TIMER, attr, 19);
+      if (onHost(host, keeps)) assert.equal(cpu.runSync().reason, "interrupted", `the ${other} timer has it already`);
+      else assertRefused("EINVAL", () => cpu.runSync());
+    });
+  }
 });

@@ -264,7 +264,14 @@ onEveryBackend("vCPU attributes with a GIC", (host) => {
     for (const at of [0x1_0080n, 0x1_0100n]) gic.setAttr(VGIC.REDIST_REGS, (2n << 32n) | at, 1 << 27);
     const open = [movz(2, 0xff), msr([3, 0, 4, 6, 0], 2), movz(2, 1), msr([3, 0, 12, 12, 7], 2)];
     const fire = [msr([3, 3, 14, 3, 2], 31), movz(2, 1), msr([3, 3, 14, 3, 1], 2), isb];
-    loadWords(ram, 0, [...open, ...fire, ...mov64(1, REDISTRIBUTOR), load(4, 3, 1), mrs(3, [3, 0, 12, 12, 2]), ...finish]);
+    loadWords(ram, 0, [
+      ...open,
+      ...fire,
+      ...mov64(1, REDISTRIBUTOR),
+      load(4, 3, 1),
+      mrs(3, [3, 0, 12, 12, 2]),
+      ...finish,
+    ]);
     cpu!.setReg(pc, RAM);
     await runToFinish(cpu!);
     assert.equal(cpu!.getReg(x(3)), placed ? 1023n : 27n);

@@ -79,14 +79,24 @@ export function moveLine(vm: VmState, vcpu: VcpuState | null, intid: number, lev
 }
 
 /** An in-kernel device takes a line of a vCPU for itself; false: another has it. */
-export function ownLine(vcpu: VcpuState, intid: number, flags = 0): boolean {
+export function ownLine(vcpu: VcpuState, intid: number): boolean {
   const gic = gicOf(vcpu.vm)!;
   return vcpu.vm.gicLocked(() => {
     const ref = gic.find(vcpu, intid);
     if (ref === 0 || gic.has(ref, Irq.owned)) return false;
-    gic.change(ref, Irq.owned | flags, true);
+    gic.change(ref, Irq.owned, true);
     return true;
   });
+}
+
+/** A timer takes its line, which it may have taken when an earlier run was refused. */
+function ownTimerLine(vcpu: VcpuState, timer: number): boolean {
+  const intid = timerIntid(vcpu, timer);
+  const lines = vcpu.get("timerLines", timer);
+  if ((lines & (1 << intid)) !== 0) return true;
+  if (!ownLine(vcpu, intid)) return false;
+  vcpu.put("timerLines", lines | (1 << intid), timer);
+  return true;
 }
 
 /** An in-kernel device moves its line. */
@@ -112,8 +122,12 @@ export function enableTimers(vcpu: VcpuState): boolean {
     vcpu.put("timers", TimersAre.lineless);
     return true;
   }
-  if (!TIMERS.every((timer) => ownLine(vcpu, timerIntid(vcpu, timer), isPhysical(vcpu, timer) ? Irq.physical : 0))) {
-    return false;
+  // Since 6.12 the physical timer comes first.
+  const order = vcpu.vm.profile.switches.timerIntidsVmWide ? [1, 0] : TIMERS;
+  if (!order.every((timer) => ownTimerLine(vcpu, timer))) return false;
+  const gic = gicOf(vcpu.vm)!;
+  for (const timer of TIMERS.filter((timer) => isPhysical(vcpu, timer))) {
+    vcpu.vm.gicLocked(() => gic.change(gic.find(vcpu, timerIntid(vcpu, timer)), Irq.physical, true));
   }
   vcpu.put("timers", TimersAre.owners);
   vcpu.vm.put("timersOwned", 1);
