@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { skip, skipWithout } from "../skip.js";
 import { buildAll, compilerVersion } from "./build.js";
-import { compilerFile, expected, fileName, guestFile, guests, guestsFolder } from "./guests.js";
+import { compilerFile, DISK_BYTES, expected, fileName, guestFile, guests, guestsFolder } from "./guests.js";
 
 describe("guest programs", () => {
   it("are all committed, small, and nothing else is in test/guests/bin", () => {
@@ -50,12 +51,28 @@ describe("guest programs", () => {
 });
 
 describe("guest programs under qemu-system-aarch64", () => {
+  const folders: string[] = [];
+  const scratch = (): string => {
+    const folder = mkdtempSync(join(tmpdir(), "kvm-arm64-guest-"));
+    folders.push(folder);
+    return folder;
+  };
+  after(() => {
+    for (const folder of folders) rmSync(folder, { recursive: true });
+  });
+
   for (const guest of guests) {
     it(`${fileName(guest)} prints the same on QEMU's CPU`, async function () {
       this.timeout(60_000);
       const board = guest.gicv3 === true ? "virt,gic-version=3" : "virt";
       const args =
         `-M ${board} -cpu max -smp ${guest.cpus} -m 128 -display none -nodefaults -serial stdio -kernel`.split(" ");
+      if (guest.disk === true) {
+        const disk = join(scratch(), "disk");
+        writeFileSync(disk, new Uint8Array(DISK_BYTES));
+        const drive = ["-drive", `file=${disk},if=none,id=disk,format=raw`, "-device", "virtio-blk-device,drive=disk"];
+        args.unshift("-global", "virtio-mmio.force-legacy=false", ...drive);
+      }
       const options = { encoding: "latin1", timeout: 50_000 } as const;
       const run = await promisify(execFile)("qemu-system-aarch64", [...args, guestFile(guest)], options).catch(
         (error: NodeJS.ErrnoException) => error,

@@ -19,6 +19,8 @@ export interface Guest {
   readonly gicv3?: true;
   /** The CPUs have pointer authentication, where the host offers it. */
   readonly pointerAuth?: true;
+  /** The machine has a virtio disk, of zeroes. */
+  readonly disk?: true;
   /** What the machine ends with when all is well. */
   readonly status: number;
   /** Name of the file in test/guests/programs that has the console output. */
@@ -70,11 +72,15 @@ export const guests: readonly Guest[] = [
   program("self-debug",                   60_000),
   program("pointer-auth",                 18_000,    { march: "armv8.3-a", pointerAuth: true }),
   program("branch-targets",               25_000),
+  program("disk-writer",                  50_000,    { disk: true }),
   program("workload",                     9_580_000, { sources: workload }),
   program("workload-crc",                 9_490_000, { sources: workload, march: "armv8.1-a", stdout: "workload.stdout" }),
 ];
 
 const suffixes = { elf: "elf", flat: "bin", image: "Image" } as const;
+
+/** Of the disk of a guest that has one. */
+export const DISK_BYTES = 1 << 20;
 
 /** Name of the built file: "hello.elf". */
 export const fileName = (guest: Guest): string => `${guest.name}.${suffixes[guest.format]}`;

@@ -1,18 +1,32 @@
 // The guest programs on every backend at hand: same output, same status. The machine is the one of lib/vmm.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { hostFeatures, Machine, type Outcome, Pl011, Pl031, parseProgram, RAM_AT } from "../../lib/vmm/index.js";
+import {
+  type Device,
+  hostFeatures,
+  Machine,
+  type Outcome,
+  Pl011,
+  Pl031,
+  parseProgram,
+  RAM_AT,
+  VIRTIO_AT,
+  VirtioMmio,
+  virtioBlock,
+} from "../../lib/vmm/index.js";
 import { skip } from "../skip.js";
 import { type Host, needsDevice, onEveryBackend } from "../support/backends.js";
 import { initialiseGic } from "../support/gic.js";
-import { expected, fileName, type Guest, guestFile, guests } from "./guests.js";
+import { openMemoryDisk } from "../vmm/memory-disk.js";
+import { DISK_BYTES, expected, fileName, type Guest, guestFile, guests } from "./guests.js";
 
 const RAM_BYTES = 4 << 20;
 const NEEDS_WHAT_THE_CPU_LACKS = 77;
 
 async function runGuest(host: Host, guest: Guest): Promise<{ outcome: Outcome; stdout: string }> {
   const sent: number[] = [];
-  const devices = [new Pl011({ send: (byte) => sent.push(byte) }), new Pl031()];
+  const devices: Device[] = [new Pl011({ send: (byte) => sent.push(byte) }), new Pl031()];
+  if (guest.disk === true) devices.push(new VirtioMmio(virtioBlock(openMemoryDisk(DISK_BYTES)), VIRTIO_AT));
   const cpuFeatures = hostFeatures(host.kvm).filter((name) => guest.pointerAuth === true && name.startsWith("ptrauth"));
   const options = { memoryBytes: RAM_BYTES, cpus: guest.cpus, cpuFeatures, devices };
   const machine = host.keep(new Machine(host.kvm, options));
