@@ -104,7 +104,7 @@ async function main(): Promise<number> {
       await within(checkMinutes, "login", guest.hear(/# /));
       // A shell that prints nothing but a prompt that is known.
       guest.say("PS1='/ # ' exec dash\n");
-      await within(checkMinutes, "login", guest.hear(/\n\/ # /));
+      await within(checkMinutes, "login", guest.hear(/[\r\n]\/ # /));
       say(true, "root logs in", login);
       for (const { command, prints } of checks) {
         const since = performance.now();

@@ -15,7 +15,7 @@ const suite = "bookworm";
 // biome-ignore format: a list
 const packages = ["sysvinit-core", "gcc", "libc6-dev", "python3-minimal", "openssl", "kmod", "stress-ng", "nodejs"];
 const imageMiB = 1536;
-const configureMinutes = 30;
+const configureMinutes = 90;
 
 function run(program: string, args: readonly string[], needs: string): void {
   const { status, error } = spawnSync(program, args, { stdio: ["ignore", "inherit", "inherit"] });
