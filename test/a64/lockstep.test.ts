@@ -139,13 +139,42 @@ function block(random: Random, from: readonly Insn[]): number[] {
   });
 }
 
-/** The registers that a program counts on. */
-function settle({ state }: Machine): void {
+/** A program at its place, and the registers that it counts on. */
+function settle({ state, ram }: Machine, words: readonly number[], at: number): void {
+  const view = new DataView(ram.buffer, ram.byteOffset, ram.byteLength);
+  for (const [n, word] of words.entries()) view.setUint32(at + n * 4, word, true);
+  const start = RAM + BigInt(at);
+  state.pc = start;
   for (let n = 0; n < 12; n++) state.setX(n, state.x(n) >> 8n);
   state.setX(registers.data, DATA + 0x400n);
-  state.setX(registers.block, RAM + 32n);
-  state.setX(30, RAM + 64n);
+  state.setX(registers.block, start + 32n);
+  state.setX(30, start + 64n);
 }
+
+/** Calls what stands at `registers.block` 300 times, writes another ADD there, and again. X2 and X3 are two ADDs. */
+// biome-ignore format: one instruction a line
+const selfWriting = [
+  0x1400_0013, // B .+76
+  HVC, HVC,
+  0x9400_0005, // BL F
+  0xf100_0421, // SUBS X1, X1, #1
+  0x54ff_ffc1, // B.NE .-8
+  0x1400_0004, // B .+16
+  HVC,
+  0x9100_0400, // F: ADD X0, X0, #1
+  0xd65f_03c0, // RET
+  0xb900_02a2, // STR W2, [X21]
+  0xd50b_7b35, // DC CVAU, X21
+  0xd503_3b9f, // DSB ISH
+  0xd50b_7535, // IC IVAU, X21
+  0xd503_3b9f, // DSB ISH
+  0xd503_3fdf, // ISB
+  0x4a03_0042, // EOR W2, W2, W3
+  0x4a03_0043, // EOR W3, W2, W3
+  0x4a03_0042, // EOR W2, W2, W3
+  0xd280_2581, // MOV X1, #300
+  0x17ff_ffef, // B BL
+];
 
 for (const name of engineNames.slice(1)) {
   describe(`the ${name}, beside the evaluator`, () => {
@@ -175,8 +204,10 @@ for (const name of engineNames.slice(1)) {
       for (let number = 0; number < PROGRAMS; number++) {
         const random = new Random(number);
         const words = program(random);
-        for (const machine of [first, second]) machine.prepare(new Random(number), words);
-        for (const machine of [first, second]) settle(machine);
+        for (const machine of [first, second]) machine.prepare(new Random(number), []);
+        // In one page, and in two.
+        const at = number % 2 === 0 ? 0x2800 : 0x2f90;
+        for (const machine of [first, second]) settle(machine, words, at);
         for (let part = 0; part < PARTS; part++) {
           const budget = 2_000 + random.below(20_000);
           const stops = [first, second].map(({ engine }) => engine.run(budget));
@@ -192,6 +223,24 @@ for (const name of engineNames.slice(1)) {
       assert.ok(whole > PROGRAMS, "programs end early");
       const translated = (second.engine as Interpreter).translator?.statistics.made ?? 0;
       assert.equal(translated > PROGRAMS / 2, name === "translator", `${translated} regions`);
+    });
+
+    it("sees what a program writes over its own code, after IC", () => {
+      const [first, second] = [new Machine("evaluator"), new Machine(name)];
+      if (second.engine instanceof Interpreter) second.engine.hot = 100;
+      for (const machine of [first, second]) {
+        machine.prepare(new Random(1), []);
+        settle(machine, selfWriting, 0x2800);
+        machine.state.setX(2, 0x9100_0800n);
+        machine.state.setX(3, 0x9100_0c00n);
+      }
+      for (let part = 0; part < 20; part++) {
+        for (const { engine } of [first, second]) assert.deepEqual(engine.run(3_000), { kind: "budget" });
+
+        compare(first, second, `part ${part}`);
+      }
+      const { translator } = second.engine as Interpreter;
+      assert.equal((translator?.statistics.stale ?? 0) > 3, name === "translator");
     });
   });
 }
