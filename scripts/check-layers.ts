@@ -35,7 +35,7 @@ export const layers: readonly Layer[] = [
   {
     of: "model/",
     imports: facts,
-    node: ["node:fs", "node:os", "node:worker_threads"],
+    node: ["node:fs", "node:os", "node:v8", "node:worker_threads"],
     why: "the model knows the facts, not the addon and not the public classes",
   },
   {
