@@ -140,10 +140,10 @@ describe("the line to an asker", () => {
 
   it("asks again what came back as nonsense, and gives up in the end", async () => {
     const nonsense = [
-      Uint8Array.of(254, 0),
-      Uint8Array.of(254, 0),
+      Uint8Array.of(255, 0),
+      Uint8Array.of(255, 0),
       written(said),
-      ...Array(3).fill(Uint8Array.of(254, 0)),
+      ...Array(3).fill(Uint8Array.of(255, 0)),
     ];
     const { line } = await Line.open(askers(() => nonsense.shift()!));
     assert.deepEqual((await line.ask(sequence, null)).said, said);
