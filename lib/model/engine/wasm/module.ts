@@ -355,7 +355,9 @@ function polled(code: Code, { base, block }: Locals, left: () => void): void {
 
 /** What the state has in memory, into the locals. */
 function fromMemory(code: Code, locals: Locals): void {
-  const { base, block, pc, left, flagsKind, reads, writes } = locals;
+  const { base, block, pc, left, flagsKind, btype, reads, writes } = locals;
+  // Not what it was before a step: the evaluator may have been where the branch went.
+  code.get(base).memory(0x28, 2, MODE).i32(Pstate.BTYPE).op(0x71).set(btype);
   code.get(base).memory(0x29, 3, PC).set(pc);
   code.get(base);
   stackPointerCell(code, locals);
