@@ -88,17 +88,17 @@ export const masks: readonly Mask[] = [
     verb,
     part: verb === "cpu.runPage" ? "bytes" : "run",
     reason:
-      "immediate_exit is also how the addon ends a run that was kicked; at which level of its tables the kernel ends a walk depends on what it has mapped until then",
+      "immediate_exit is also how the addon ends a run that was kicked; whether the kernel's walk finds no page or one that is read-only, and at which level it ends, depends on what it has mapped until then",
     apply: runPage,
   })),
 ];
 
-/** ESR_ELx.ISS.DFSC, bits 1:0: the level. */
-const LEVEL = 3;
+/** ESR_ELx.ISS.DFSC: bits 1:0, the level, and what tells a translation fault from a permission fault. */
+const WALK = 0b1011;
 
 function runPage(page: Uint8Array): void {
   page[runOffsets.immediate_exit] = 0;
-  if (page[runOffsets.exit_reason] === KVM_EXIT.ARM_NISV) page[runOffsets["arm_nisv.esr_iss"]]! &= ~LEVEL;
+  if (page[runOffsets.exit_reason] === KVM_EXIT.ARM_NISV) page[runOffsets["arm_nisv.esr_iss"]]! &= ~WALK;
 }
 
 /** Leaves the header, names and descriptors, and blanks the data and the number of the process. */
