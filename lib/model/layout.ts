@@ -21,6 +21,8 @@ export const EXTENTS = 4096;
 const table = [
   ["lock", 1, "0 free, 1 held, 2 held and waited for"],
   ["open", 1, "descriptors of the VM and of its vCPUs"],
+  ["affinityTable", 1, "1: affinities were tabulated, see affinity.ts"],
+  ["affinityMask", 1, "the bits in which they differed then"],
   ["vmDescriptors", 1, "those of them that are the VM's own"],
   ["dead", 1, "1: a failed first run killed the VM"],
   ["statistics", 1, "1: the descriptor of KVM_GET_STATS_FD is there, and outlives the VM"],
@@ -121,6 +123,7 @@ const vcpuTable = [
   ["stepPending", 1, "1: an instruction was stepped by other means, its exit is still to come"],
   ["guestSs", 1, "PSTATE.SS of the guest's own, while userspace steps"],
   ["skipped", 1, "1: this KVM_RUN has done the instruction before PC by other means since it was last in the guest"],
+  ["affinityIndex", 1, "those bits of its affinity"],
   ["thread", 1, "the thread that ran it last, and may remember more than it should: its id plus 1"],
   ["inGuest", 1, "1: its thread spends guest time, with what the engine remembers of memory"],
   ["cachesFollowed", 1, "1: writes of SCTLR_EL1 and its like are trapped, see kvm/traps.ts"],

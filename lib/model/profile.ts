@@ -121,6 +121,8 @@ const table = {
   initResetsMpidr:             [ true,        false,       false       ],
   /** KVM_IRQ_LINE names a vCPU by its place in the order of creation, not by its id. */
   irqLineByPlace:              [ true,        false,       false       ],
+  /** Affinities are looked up in a table that the first run makes: of several vCPUs with the same, the last. */
+  affinityTable:               [ false,       true,        true        ],
   /** The end of a level is noticed (resampled) only if the guest left and came back between taking and ending it. */
   endNeedsExit:                [ false,       false,       true        ],
   /** KVM_IRQ_LINE of shared and private interrupts looks first whether the GIC is initialised. */

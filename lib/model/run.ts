@@ -7,6 +7,7 @@ import { isRefusal } from "../errors.js";
 import { KVM_EXIT, KVM_GUESTDBG, KVM_MP_STATE, KVM_SYSTEM_EVENT } from "../uapi/constants.js";
 import { type ErrnoName, errno } from "../uapi/errno.js";
 import { run } from "../uapi/structs.js";
+import { tabulateAffinities } from "./affinity.js";
 import { Ec } from "./cpu/exceptions.js";
 import { breakpointsOf, noGuestDebug, watchpointsOf } from "./cpu/guest-debug.js";
 import { publishIdRegisters, settleGicFields } from "./cpu/id-registers.js";
@@ -151,6 +152,7 @@ export class Runner {
     const vcpu = this.#vcpu;
     if (vcpu.get("firstRunDone") === 1) return null;
     const { vm } = vcpu;
+    vm.locked(() => tabulateAffinities(vm));
     const refused = mapGic(vm);
     if (refused !== null) {
       vm.put("dead", 1);

@@ -149,3 +149,6 @@ export function allVcpus(vm: VmState): VcpuState[] {
   }
   return found;
 }
+
+/** In the order of creation. */
+export const vcpusInOrder = (vm: VmState): VcpuState[] => allVcpus(vm).sort((a, b) => a.get("place") - b.get("place"));

@@ -93,6 +93,7 @@ export class ModelVm implements VmFd {
       if (first !== undefined) copyRing(first, vcpu);
       vm.putQuad("vcpus", BigInt(base), id);
       vm.put("vcpuCount", vm.get("vcpuCount") + 1);
+      vm.put("affinityTable", 0);
       rebaseCounters(vm);
       return ModelVcpu.attach(vm, this.#eventFds, base);
     });

@@ -111,6 +111,25 @@ onEveryBackend("PSCI", (host) => {
     assert.equal(await call(first, PSCI.CPU_ON, 0x302n, RAM + 4n, 0n), SUCCESS);
   });
 
+  it("CPU_ON finds, of vCPUs with its target's affinity, the first, and from 6.12 on the last: without INIT it is 0", async () => {
+    const { vm, cpu } = makeGuest(host, [hvc(0), ...finish], { features: ["psci-0.2"] });
+    const second = host.keep(vm.createVcpu(1));
+    second.mpState = "stopped";
+    const last = onHost(host, { "6.1": false, "6.12": true, "7.2": true });
+    assert.equal(await call(cpu, PSCI.CPU_ON, 0n, RAM, 0n), last ? SUCCESS : ALREADY_ON);
+    assert.equal(second.mpState, last ? "runnable" : "stopped");
+  });
+
+  it("CPU_ON finds a vCPU whose affinity another got later, from 6.12 on; the first of the two before", async () => {
+    const { first, second } = pair();
+    // The table of who is who is made at the first run.
+    assert.equal(await call(first, PSCI.CPU_ON, 77n, RAM, 0n), INVALID_PARAMETERS);
+    first.setReg(sysReg("MPIDR_EL1"), 0x8000_0001n);
+    const table = onHost(host, { "6.1": false, "6.12": true, "7.2": true });
+    assert.equal(await call(first, PSCI.CPU_ON, 1n, RAM + 4n, 0n), table ? SUCCESS : ALREADY_ON);
+    assert.equal(second.mpState, table ? "runnable" : "stopped");
+  });
+
   it("CPU_OFF stops the vCPU without an exit", async () => {
     const { cpu } = guest();
     prepareCall(cpu, PSCI.CPU_OFF);

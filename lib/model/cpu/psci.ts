@@ -1,10 +1,11 @@
 // The PSCI functions that KVM answers itself: Arm DEN 0022; Documentation/virt/kvm/arm/psci (fw-pseudo-registers.rst).
 
 import { KVM_MP_STATE, KVM_SYSTEM_EVENT } from "../../uapi/constants.js";
+import { AFFINITY, affinityOf, vcpuByAffinity } from "../affinity.js";
 import { systemEvent } from "../exits.js";
 import { PSCI_0_1, psciVersion } from "../kvm/firmware-regs.js";
 import { VmCap } from "../layout.js";
-import { allVcpus, type VcpuState } from "../vcpu-state.js";
+import { allVcpus, type VcpuState, vcpusInOrder } from "../vcpu-state.js";
 import { hasBigEndianData } from "./data-order.js";
 
 /** What a call comes to: X0, or a wait like WFI with X0 0 after it, or an exit to userspace. */
@@ -41,7 +42,6 @@ const PSCI_1_3 = 0x1_0003;
 
 /** MIGRATE_INFO_TYPE: no Trusted OS that would need migration. */
 const TOS_MP = 2n;
-const AFFINITY = 0xff_00ff_ffffn;
 const HIBERNATE_OFF = 1n;
 const VENDOR_RESET = 0x8000_0000n;
 /** Flags of a system event: it was asked for by SYSTEM_RESET2, or by SYSTEM_OFF2. */
@@ -137,12 +137,9 @@ function powerOff(vcpu: VcpuState): bigint {
   return SUCCESS;
 }
 
-const affinityOf = (vcpu: VcpuState) => vcpu.cpu.get("MPIDR_EL1") & AFFINITY;
-
 function cpuOn(vcpu: VcpuState, [target, entry, context]: Arguments): bigint {
-  const found =
-    (target & ~AFFINITY) === 0n ? allVcpus(vcpu.vm).find((other) => affinityOf(other) === target) : undefined;
-  if (found === undefined) return INVALID_PARAMS;
+  const found = (target & ~AFFINITY) === 0n ? vcpuByAffinity(vcpu.vm, vcpusInOrder(vcpu.vm), target) : null;
+  if (found === null) return INVALID_PARAMS;
   return vcpu.vm.locked(() => {
     if (found.peek("mpState") !== KVM_MP_STATE.STOPPED) {
       return psciVersion(vcpu) === PSCI_0_1 ? INVALID_PARAMS : ALREADY_ON;

@@ -2,7 +2,7 @@
 // interrupt that is pending and enabled, or active, waits in the queue of one vCPU in the order of arrival. Everything
 // here is to be called inside `vm.gicLocked`.
 
-import { allVcpus, type VcpuState } from "../vcpu-state.js";
+import { type VcpuState, vcpusInOrder } from "../vcpu-state.js";
 import type { VmState } from "../vm-state.js";
 import { signalled } from "./cpu-interface.js";
 import {
@@ -68,7 +68,7 @@ export class Gic {
   /** Every vCPU, by its place in the order of creation. */
   get vcpus(): readonly VcpuState[] {
     if (this.#vcpus.length !== this.vm.get("vcpuCount")) {
-      this.#vcpus = allVcpus(this.vm).sort((a, b) => a.get("place") - b.get("place"));
+      this.#vcpus = vcpusInOrder(this.vm);
     }
     return this.#vcpus;
   }

@@ -2,6 +2,7 @@
 // register descriptions"), and the writes that make SGIs, which KVM emulates.
 
 import type { SysRegName } from "../../arm64/sysregs.js";
+import { vcpuByAffinity } from "../affinity.js";
 import type { VcpuState } from "../vcpu-state.js";
 import {
   acknowledge,
@@ -20,7 +21,6 @@ import {
 } from "./cpu-interface.js";
 import { type Gic, gicOf } from "./gic.js";
 import { Irq } from "./layout.js";
-import { vcpuByAffinity } from "./v3-frames.js";
 
 interface Register {
   read?(gic: Gic, vcpu: VcpuState): number;
@@ -108,7 +108,7 @@ function listed(gic: Gic, value: bigint): VcpuState[] {
   const list = Number(value & 0xffffn);
   return Array.from({ length: 16 }, (_, n) => n)
     .filter((n) => ((list >> n) & 1) === 1)
-    .flatMap((n) => vcpuByAffinity(gic, cluster | BigInt(n)) ?? []);
+    .flatMap((n) => vcpuByAffinity(gic.vm, gic.vcpus, cluster | BigInt(n)) ?? []);
 }
 
 const sgi = (group1Too: boolean): Register => ({

@@ -8,6 +8,7 @@ import {
   KVM_ARM_VGIC_GROUP as GROUP,
   KVM_DEV_TYPE,
 } from "../../uapi/constants.js";
+import { vcpuByAffinity } from "../affinity.js";
 import type { Attribute, DeviceKind } from "../device.js";
 import { check } from "../kvm/one-reg.js";
 import { Busy, VCPUS } from "../layout.js";
@@ -19,7 +20,7 @@ import { Irq, MOST_INTIDS, PRIVATE } from "./layout.js";
 import { savePendingTables } from "./lpis.js";
 import { createGic, initialise } from "./v3.js";
 import { cpuRegister } from "./v3-cpu-registers.js";
-import { distributor, findRow, type Row, redistributor, vcpuByAffinity } from "./v3-frames.js";
+import { distributor, findRow, type Row, redistributor } from "./v3-frames.js";
 
 const SET = "KVM_SET_DEVICE_ATTR";
 const GET = "KVM_GET_DEVICE_ATTR";
@@ -43,7 +44,7 @@ function affinityOfAttr(attr: bigint): bigint {
 
 /** The vCPU that an attribute of registers is about; the distributor's is the first, whatever its id. */
 function vcpuOf(gic: Gic, { group, attr }: Attribute, call: string): VcpuState {
-  const vcpu = group === GROUP.DIST_REGS ? gic.vcpus[0] : vcpuByAffinity(gic, affinityOfAttr(attr));
+  const vcpu = group === GROUP.DIST_REGS ? gic.vcpus[0] : vcpuByAffinity(gic.vm, gic.vcpus, affinityOfAttr(attr));
   if (vcpu === undefined || vcpu === null) throw new Refused("EINVAL", call);
   return vcpu;
 }

@@ -2,6 +2,7 @@
 // accesses that are not in the tables read as zero and ignore writes. Inside `gicLocked`.
 
 import type { ErrnoName } from "../../uapi/errno.js";
+import { affinityOf, vcpuByAffinity } from "../affinity.js";
 import type { VcpuState } from "../vcpu-state.js";
 import { isLastRedistributor } from "./frames.js";
 import type { Gic } from "./gic.js";
@@ -132,18 +133,9 @@ function writeRoute(access: Access, value: number): void {
   if ((at & 4) !== 0 || (at - IROUTER) >> 3 < PRIVATE || ref === 0) return;
   const affinity = value & 0xff_ffff;
   gic.write(ref, Field.route, affinity);
-  const to = vcpuByAffinity(gic, BigInt(affinity));
+  const to = vcpuByAffinity(gic.vm, gic.vcpus, BigInt(affinity));
   gic.write(ref, Field.target, to === null ? 0 : to.get("place") + 1);
   gic.changed(ref);
-}
-
-const MPIDR_AFFINITY = 0xff_00ff_ffffn;
-
-/** Aff3.Aff2.Aff1.Aff0 where MPIDR_EL1 has them: whoever reads such an MPIDR_EL1. */
-export const affinityOf = (vcpu: VcpuState): bigint => vcpu.cpu.get("MPIDR_EL1") & MPIDR_AFFINITY;
-
-export function vcpuByAffinity(gic: Gic, affinity: bigint): VcpuState | null {
-  return gic.vcpus.find((vcpu) => affinityOf(vcpu) === affinity) ?? null;
 }
 
 /** Component and peripheral ids: GICx_PIDR2 says GICv3. */
