@@ -24,9 +24,11 @@ const contractFolders = [
   { folder: "dist/test/native", files: "**/*.test.js" },
   { folder: "dist/test/vmm", files: "machine.test.js" },
   { folder: "dist/test/vmm", files: "create-machine.test.js" },
+  { folder: "dist/test/vmm", files: "kill.test.js" },
   { folder: "dist/test/guests", files: "run.test.js" },
   { folder: "dist/test/cli", files: "run.test.js" },
   { folder: "dist/test/cli", files: "boot.test.js" },
+  { folder: "dist/test/cli", files: "hostile.test.js" },
   { folder: "dist/test/kvm", files: "*.inside.js" },
 ] as const;
 
