@@ -17,8 +17,8 @@ const verbs: readonly TodoRow[] = [
     answers: "KVM_EXIT_INTERNAL_ERROR that says so; the vCPU's registers and states are the kernel's",
   },
   {
-    what: "RES0 and RES1 masks of the EL2 registers, SCTLR_EL1 and SCTLR2_EL1 of a vCPU with EL2 that ran",
-    answers: "all bits are kept",
+    what: "RES0 and RES1 masks of TCR2_EL2, SCTLR2_ELx, the second fine-grained trap registers and permission registers of EL2",
+    answers: "all bits are kept: no host that has them was held against the model",
   },
   {
     what: "mapping of a shared, writable file: no memory of JavaScript's is a file's",

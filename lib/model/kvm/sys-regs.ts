@@ -8,6 +8,7 @@ import { getIdRegister, setIdRegister } from "../cpu/id-registers.js";
 import { getCounter, getCounterSet, getPmcr, setCounter, setCounterSet, setPmcr } from "../cpu/pmu.js";
 import { getTimer, setTimer } from "../cpu/timer.js";
 import type { VcpuState } from "../vcpu-state.js";
+import { isMaskedAtEl2, maskedAtEl2 } from "./el2-masks.js";
 import type { RegisterId } from "./one-reg.js";
 
 interface Row {
@@ -16,6 +17,8 @@ interface Row {
   readonly index: number;
   readonly access: AccessClass;
   readonly visible: (vcpu: VcpuState) => boolean;
+  /** Reads go through `maskedAtEl2`. */
+  readonly masked: boolean;
 }
 
 const byKernel = new Map(kernels.map((kernel) => [kernel, new Map<bigint, Row>()]));
@@ -44,13 +47,15 @@ function makeRow(kernel: Kernel, id: bigint): Row | null {
     index: sysRegIndex(found.name),
     access: onKernel(found.access, kernel),
     visible: conditions.length === 0 ? () => true : (vcpu) => conditions.every((condition) => vcpu.has(condition)),
+    masked: isMaskedAtEl2(found.name),
   };
 }
 
 export function getSysReg(vcpu: VcpuState, { id, bytes }: RegisterId, value: DataView): ErrnoName | null {
   const row = rowOf(vcpu, id);
   if (row === null || bytes !== 8 || !row.visible(vcpu)) return "ENOENT";
-  value.setBigUint64(0, read(vcpu, row), true);
+  const read = readRow(vcpu, row);
+  value.setBigUint64(0, row.masked ? maskedAtEl2(vcpu, row.name, read) : read, true);
   return null;
 }
 
@@ -60,7 +65,7 @@ export function setSysReg(vcpu: VcpuState, { id, bytes }: RegisterId, value: Dat
   return write(vcpu, row, value.getBigUint64(0, true));
 }
 
-function read(vcpu: VcpuState, row: Row): bigint {
+function readRow(vcpu: VcpuState, row: Row): bigint {
   switch (row.access) {
     case "id":
     case "id32":
@@ -96,7 +101,7 @@ function write(vcpu: VcpuState, row: Row, value: bigint): ErrnoName | null {
     case "impid":
       return setIdRegister(vcpu, row.name, value);
     case "invariant":
-      return value === read(vcpu, row) ? null : "EINVAL";
+      return value === readRow(vcpu, row) ? null : "EINVAL";
     case "timer":
       setTimer(vcpu, row.name, value);
       return null;

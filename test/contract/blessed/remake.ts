@@ -6,6 +6,7 @@ import { boot, defaultMachine } from "../../../scripts/kvm/boot.js";
 import { buildAddon } from "../../../scripts/kvm/build-addon.js";
 import { guestProject } from "../../../scripts/kvm/initramfs.js";
 import { kernelSeries } from "../../../scripts/kvm/packages.js";
+import { el2MasksFile } from "./el2-masks.js";
 import { hypercallFile } from "./hypercalls.js";
 import { blessedFile, featureSets, nestedKernels, nestedSets } from "./lists.js";
 
@@ -45,7 +46,13 @@ function keep(kernel: (typeof kernelSeries)[number], sets: object, lists: readon
 for (const kernel of kernelSeries) {
   keep(kernel, featureSets, await print(kernel, "print"));
   // Nested virtualisation needs a newer QEMU than Debian 12 has: KVM_ARM64_QEMU names it.
-  if (nestedKernels.includes(kernel)) keep(kernel, nestedSets, await print(kernel, "print", "kvm-arm.mode=nested"));
+  if (nestedKernels.includes(kernel)) {
+    const nested = "kvm-arm.mode=nested";
+    keep(kernel, nestedSets, await print(kernel, "print", nested));
+    const masks = after("mask ", await print(kernel, "print-el2-masks", nested));
+    writeFileSync(el2MasksFile, `${masks.join("\n")}\n`);
+    console.log(`${kernel}: ${masks.length} masks of registers of EL2`);
+  }
   const calls = after("hypercall ", await print(kernel, "print-hypercalls"));
   writeFileSync(hypercallFile(kernel), `${calls.join("\n")}\n`);
   console.log(`${kernel}: ${calls.length} hypercalls`);
