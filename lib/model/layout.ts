@@ -41,6 +41,7 @@ const table = [
   ["firmwareBitmaps", 4, "KVM_REG_ARM_*_BMAP"],
   ["idReady", 1, "1: idRegs were set by the first INIT"],
   ["idRegs", 192, "by index of KVM_ARM_GET_REG_WRITABLE_MASKS"],
+  ["gicAtMasks", 1, "ID_AA64PFR0_EL1.GIC as the masks of the registers of EL2 know it: before the first run settles it"],
   ["timerIntids", 4, "INTID of each timer, 0: not set"],
   ["timersOwned", 1, "1: some vCPU's timers own their interrupts"],
   ["pmuType", 1, "type of the host's PMU that the vCPUs use, 0: not chosen yet"],

@@ -32,6 +32,7 @@ import { shareRing } from "./kvm/buses.js";
 import { debugRegisterWritten, loadDebugRegisters, readDebugRegister } from "./kvm/debug-registers.js";
 import { selectedCcsidr } from "./kvm/demux-regs.js";
 import { ringIsFull } from "./kvm/dirty-ring.js";
+import { beginMasks } from "./kvm/el2-masks.js";
 import { commitAbort } from "./kvm/inject.js";
 import { loadRegisters, selectionWritten } from "./kvm/load.js";
 import { pmuMayRun } from "./kvm/pmu-attributes.js";
@@ -160,7 +161,10 @@ export class Runner {
     }
     if (!enableTimers(vcpu)) return "EINVAL";
     const mayRun = vm.locked(() => {
-      if (vm.get("ran") === 0) settleGicFields(vm);
+      if (vm.get("ran") === 0) {
+        beginMasks(vcpu);
+        settleGicFields(vm);
+      }
       publishIdRegisters(vcpu);
       if (!pmuMayRun(vcpu)) return false;
       if (vcpu.feature(Feature.hasEl2) && vm.get("irqchip") === 0) return true;

@@ -10,7 +10,7 @@ import type { SysRegName } from "../../arm64/sysregs.js";
 import type { VcpuState } from "../vcpu-state.js";
 
 /** A feature of the vCPU, or what a field of the VM's ID registers is at least; 0: that it is 0. */
-type Need = Condition | "E2H0" | readonly [field: IdFieldName, least: number];
+type Need = Condition | "E2H0" | "GIC" | readonly [field: IdFieldName, least: number];
 type Bits = readonly [bits: bigint, ...needs: Need[]];
 
 interface Mask {
@@ -29,7 +29,6 @@ const bti: Need = ["ID_AA64PFR1_EL1.BT", 1];
 const bigEnd: Need = ["ID_AA64MMFR0_EL1.BigEnd", 1];
 const mops: Need = ["ID_AA64ISAR2_EL1.MOPS", 1];
 const hcx: Need = ["ID_AA64MMFR1_EL1.HCX", 1];
-const gic: Need = ["ID_AA64PFR0_EL1.GIC", 1];
 
 /** What SCTLR_EL1 and SCTLR_EL2 have at the same places, whatever HCR_EL2.E2H is. */
 // biome-ignore format: table
@@ -84,13 +83,13 @@ const masks: { readonly [R in SysRegName]?: Mask } = {
   },
   HFGRTR_EL2: {
     kept: [
-      [0x7f_3f07_fe0fn], [0x1f0n, "PTRAUTH"], [0xf8_0000n, "LOR"], [1n << 39n, gic],
+      [0x7f_3f07_fe0fn], [0x1f0n, "PTRAUTH"], [0xf8_0000n, "LOR"], [1n << 39n, "GIC"],
       [0x2_3f00_0000_0000n, ras(1)], [0x1_c000_0000_0000n, ras(2)],
     ],
   },
   HFGWTR_EL2: {
     kept: [
-      [0x7f_2903_380bn], [0x1f0n, "PTRAUTH"], [0xd8_0000n, "LOR"], [1n << 39n, gic],
+      [0x7f_2903_380bn], [0x1f0n, "PTRAUTH"], [0xd8_0000n, "LOR"], [1n << 39n, "GIC"],
       [0x2_3a00_0000_0000n, ras(1)], [0x1_8000_0000_0000n, ras(2)],
     ],
   },
@@ -116,6 +115,11 @@ const masks: { readonly [R in SysRegName]?: Mask } = {
   CNTHCTL_EL2: { kept: [[0x2_00ffn], [0xf00n, "noE2H0"], [0x1_e000n, "ECV"]] },
 };
 
+/** Before the first run changes ID registers: the kernel makes its masks then. */
+export function beginMasks(vcpu: VcpuState): void {
+  vcpu.vm.put("gicAtMasks", fieldOf(vcpu, "ID_AA64PFR0_EL1.GIC"));
+}
+
 /** Whether reads of a register are masked in VMs with EL2. */
 export const isMaskedAtEl2 = (name: SysRegName): boolean => Object.hasOwn(masks, name);
 
@@ -130,10 +134,15 @@ export function maskedAtEl2(vcpu: VcpuState, name: SysRegName, value: bigint): b
 
 function isMet(vcpu: VcpuState, need: Need): boolean {
   if (need === "E2H0") return !vcpu.has("noE2H0");
+  if (need === "GIC") return vcpu.vm.get("gicAtMasks") !== 0;
   if (typeof need === "string") return vcpu.has(need);
   const [field, least] = need;
+  const value = fieldOf(vcpu, field);
+  return least === 0 ? value === 0 : value >= least;
+}
+
+function fieldOf(vcpu: VcpuState, field: IdFieldName): number {
   const [register, name] = field.split(".") as [SysRegName, string];
   const found = fieldsOf(register).find((known) => known.name === name)!;
-  const value = Number((vcpu.idRegister(register) >> BigInt(found.lsb)) & 15n);
-  return least === 0 ? value === 0 : value >= least;
+  return Number((vcpu.idRegister(register) >> BigInt(found.lsb)) & 15n);
 }
