@@ -10,8 +10,8 @@ import { summarize } from "./test/report.js";
 
 const usage = `npm run test:differential -- [options]
 ${machineUsage}
-  --ops N              calls to make on each kernel (default 60000)
-  --seed N             what they are made of (default: 50000 of seed 1, the others of a new one)
+  --ops N              calls to make on each kernel (default 60000; with no seed either: 50000 of seed 1, 10000 of a new one)
+  --seed N|new         what they are made of
   --only N,N           of that seed, these sequences alone
   --shrink N           how often a sequence may be run to shrink it (default 400)
 Without --kernel, every kernel.`;

@@ -7,13 +7,13 @@
 // command line goes to mocha on this machine.
 
 import { bootFiles } from "./boot/initramfs.js";
-import { differentialLegs } from "./kvm/differential-leg.js";
+import { differentialLegs, fixedRun, freshRun } from "./kvm/differential-leg.js";
 import { projectFolder } from "./kvm/initramfs.js";
 import { kvmLegs, type Suite } from "./kvm/leg.js";
 import type { MachineValues } from "./kvm/options.js";
 import { hostLeg } from "./test/host-leg.js";
 import { type Leg, legsAtOnce, runLegs } from "./test/legs.js";
-import { legNotRun, summarize } from "./test/report.js";
+import { type LegResult, legNotRun, summarize } from "./test/report.js";
 
 /** The legs on emulated arm64 hosts: how KVM_ARM64_REQUIRE names them, and the options that npm run test:kvm takes. */
 const kvmRuns: readonly {
@@ -56,8 +56,17 @@ const kvmRuns: readonly {
   },
 ];
 
+/** The model against the three kernels, call by call: the same calls each time, and calls that nobody made before. */
+const differentialRuns = [
+  { requirement: "differential", run: fixedRun, command: "npm run test:differential" },
+  { requirement: "differential-fresh", run: freshRun, command: "npm run test:differential -- --seed new --ops 10000" },
+] as const;
+
 const required = new Set((process.env["KVM_ARM64_REQUIRE"] ?? "").split(",").filter(Boolean));
-const known = ["qemu", "dtc", "boot-model", ...kvmRuns.map(({ requirement }) => requirement), "differential"];
+const known = [
+  ...["qemu", "dtc", "boot-model"],
+  ...[...kvmRuns, ...differentialRuns].map(({ requirement }) => requirement),
+];
 for (const name of required) {
   if (!known.includes(name)) throw new Error(`KVM_ARM64_REQUIRE names ${name}: there are ${known.join(", ")}`);
 }
@@ -68,15 +77,16 @@ if (required.has("boot-model")) {
 }
 
 const legs: Leg[] = [];
-const notRun = [];
+const notRun: LegResult[] = [];
+const leaveOut = (requirement: string, command: string) =>
+  notRun.push(legNotRun(requirement, `${command} runs it, and so does KVM_ARM64_REQUIRE=${requirement}`));
 for (const { requirement, options, suite = "contract", only = null, command } of kvmRuns) {
   if (required.has(requirement)) legs.push(...kvmLegs(options, only, suite));
-  else notRun.push(legNotRun(requirement, `${command} runs it, and so does KVM_ARM64_REQUIRE=${requirement}`));
+  else leaveOut(requirement, command);
 }
-if (required.has("differential")) legs.push(...differentialLegs({}));
-else {
-  const reason = "npm run test:differential runs it, and so does KVM_ARM64_REQUIRE=differential";
-  notRun.push(legNotRun("differential", reason));
+for (const { requirement, run, command } of differentialRuns) {
+  if (required.has(requirement)) legs.push(...differentialLegs(run));
+  else leaveOut(requirement, command);
 }
 const results = [
   ...(await runLegs([hostLeg(projectFolder, process.argv.slice(2))], 1, console.log)),

@@ -20,24 +20,26 @@ export interface DifferentialValues extends MachineValues {
   readonly shrink?: string | undefined;
 }
 
-const DEFAULT_OPS = 60_000;
-/** Of the calls that are made without a seed being named, those of a new seed. */
-const FRESH_OPS = 10_000;
+/** The calls of seed 1, which are the same each time. */
+export const fixedRun = { seed: "1", ops: "50000" } as const;
+/** Calls that nobody made before. */
+export const freshRun = { seed: "new", ops: "10000" } as const;
 /** With fewer calls than this, what was not met says nothing. */
-const COVERAGE_OPS = 60_000;
+const COVERAGE_OPS = 50_000;
 /** A sequence takes less than a second, on the host and on the model; the host has its own patience, which is shorter. */
 const patienceMs = 240_000;
 
-function runArguments(values: DifferentialValues): string[] {
-  const ops = Number(values.ops ?? DEFAULT_OPS);
-  const fresh = 2 + Math.floor(Math.random() * (2 ** 31 - 2));
+const newSeed = (): string => String(2 + Math.floor(Math.random() * (2 ** 31 - 2)));
+
+function runArguments({ seed, ops, only, shrink }: DifferentialValues): string[] {
   const runs =
-    values.seed !== undefined ? [`${values.seed}:${ops}`] : [`1:${ops - FRESH_OPS}`, `${fresh}:${FRESH_OPS}`];
+    seed === undefined && ops === undefined ? [fixedRun, freshRun] : [{ seed: seed ?? "new", ops: ops ?? "60000" }];
+  const calls = runs.reduce((sum, run) => sum + Number(run.ops), 0);
   return [
-    ...runs.flatMap((run) => ["--run", run]),
-    ...(values.only === undefined ? [] : ["--only", values.only]),
-    ...(values.shrink === undefined ? [] : ["--shrink", values.shrink]),
-    ...(ops >= COVERAGE_OPS && values.only === undefined ? ["--coverage"] : []),
+    ...runs.flatMap((run) => ["--run", `${run.seed === "new" ? newSeed() : run.seed}:${run.ops}`]),
+    ...(only === undefined ? [] : ["--only", only]),
+    ...(shrink === undefined ? [] : ["--shrink", shrink]),
+    ...(calls >= COVERAGE_OPS && only === undefined ? ["--coverage"] : []),
   ];
 }
 
@@ -121,7 +123,7 @@ async function differentialLeg(
 /** One leg for each kernel that the options name; without any, for all. */
 export function differentialLegs(values: DifferentialValues): Leg[] {
   return kernelsFromOptions(values, kernelSeries).map((kernel) => {
-    const name = `differential ${kernel}`;
+    const name = `differential ${kernel}${values.seed === "new" ? " fresh" : ""}`;
     const run: Leg["run"] = async (print) => {
       try {
         return await differentialLeg(name, values, kernel, print);

@@ -24,6 +24,8 @@ export function attributeStage(m: Maker): void {
   const get = (device: DevicePlan, group: number, attr: number | bigint, bytes: number) =>
     m.emit("device.getDeviceAttr", device.name, group, BigInt(attr), bytes);
   const { V3_DIST, V3_REDIST, V3_REDIST_REGION } = KVM_VGIC_ADDR_TYPE;
+  // Beyond the 40 bits of the VM's addresses: E2BIG.
+  setAttribute(m, gic, GROUP.ADDR, V3_DIST, u64(1n << 48n));
   setAttribute(m, gic, GROUP.ADDR, V3_DIST, u64(DIST));
   setAttribute(m, gic, GROUP.ADDR, V3_REDIST_REGION, u64(REDIST | (1n << 52n)));
   setAttribute(m, gic, GROUP.NR_IRQS, 0, u32(96));
