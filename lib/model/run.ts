@@ -109,6 +109,8 @@ export class Runner {
   /** One KVM_RUN; returns 0 or a positive errno. */
   *run(): Generator<Pause, number, void> {
     const vcpu = this.#vcpu;
+    // A run that is refused, too: whoever looks at the ring next is to find what userspace took through another vCPU's.
+    shareRing(vcpu.vm);
     if (vcpu.get("initialised") === 0) return errno("ENOEXEC");
     if (vcpu.feature(Feature.sve) && vcpu.get("finalized") === 0) return errno("EPERM");
     const refused = this.#prepare();
@@ -138,7 +140,6 @@ export class Runner {
     vcpu.run.setUint32(run.exit_reason, KVM_EXIT.UNKNOWN, true);
     vcpu.run.setUint16(run.flags, 0, true);
     vcpu.put("pstateHigh", 0);
-    shareRing(vcpu.vm);
     this.#tellStolenTime();
     if (this.#gic !== null) clampBinaryPoints(vcpu);
     const result = yield* this.#loop();

@@ -197,6 +197,16 @@ onEveryBackend("a coalesced MMIO zone", (host) => {
     await runToMmio(cpu);
     assert.equal(cpus[1]?.takeCoalescedWrites().length, 1);
   });
+
+  it("what was taken through one vCPU is gone for the others, when one of them was asked to run, though it may not", async () => {
+    const { vm, cpu } = setUp([store(4, XZR, 1)]);
+    vm.addCoalescedMmio({ at: DEVICE, bytes: 16 });
+    const other = host.keep(vm.createVcpu(1));
+    await runToMmio(cpu);
+    assert.equal(cpu.takeCoalescedWrites().length, 1);
+    assertRefused("ENOEXEC", () => other.runSync());
+    assert.deepEqual(other.takeCoalescedWrites(), []);
+  });
 });
 
 onEveryBackend("an irqfd", (host) => {
