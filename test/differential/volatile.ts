@@ -32,6 +32,7 @@ const timeIds = new Set(volatileRegisters.map(([id]) => id));
 // biome-ignore format: table
 export const hostsOwn: readonly (readonly [id: bigint, bits: bigint, reason: string])[] = [
   [0x6030_0000_0010_0042n, 0xf000_0000n, "PSTATE.NZCV: QEMU clears them when it takes an exception (DDI 0487 D1.3.1 leaves them)"],
+  [0x6030_0000_0010_0048n, 0xf000_0000n, "SPSR_EL1.NZCV: what an exception within an exception saves of them"],
   [0x6030_0000_0013_c288n, ALL, "AFSR0_EL1: RAZ/WI on QEMU's CPUs, from the first run on"],
   [0x6030_0000_0013_c289n, ALL, "AFSR1_EL1: the same"],
   [0x6030_0000_0013_c518n, ALL, "AMAIR_EL1: the same"],
