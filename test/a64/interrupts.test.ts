@@ -48,14 +48,17 @@ describe("interrupts", () => {
     });
   }
 
-  it("takes a pending SError first, with its syndrome, once", () => {
+  it("takes an IRQ before an FIQ, and both before an SError, which comes once with its syndrome", () => {
     const guest = guestWith(0n);
     injectSError(guest.state, 0x12345);
-    guest.state.setLine("irq", 1);
+    for (const line of ["irq", "fiq"] as const) guest.state.setLine(line, 1);
+    const taken = [I | F | A, F | A, A].map((unmasked) => {
+      guest.state.mode = Number(EL1H | ((I | F | A) & ~unmasked));
+      guest.evaluator.run(0);
+      return guest.state.pc;
+    });
 
-    guest.evaluator.run(0);
-
-    assert.equal(guest.state.pc, VECTORS + 0x380n);
+    assert.deepEqual(taken, [VECTORS + 0x280n, VECTORS + 0x300n, VECTORS + 0x380n]);
     assert.equal(guest.state.get("ESR_EL1"), 0xbe01_2345n);
     assert.equal(guest.state.pendingSError, null);
   });

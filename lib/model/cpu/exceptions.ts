@@ -128,26 +128,32 @@ export function injectSError(state: CpuState, iss: number): void {
   state.pendingSError = iss & 0x1ff_ffff;
 }
 
-/** Takes the pending interrupt of highest priority that PSTATE does not mask; false if there is none. */
+/**
+ * Takes the pending interrupt of highest priority that PSTATE does not mask; false if there is none. The architecture leaves
+ * their order to the implementation (DDI 0487 D1.3.5); this is that of QEMU's CPUs.
+ */
 export function takePendingInterrupt(state: CpuState, implemented = ALL_PSTATE): boolean {
   const attention = state.attention;
   const { mode } = state;
-  if ((attention & Attention.serror) !== 0 && (mode & Pstate.A) === 0) {
-    const iss = state.pendingSError ?? 0;
-    state.pendingSError = null;
-    state.set("ESR_EL1", BigInt(syndrome(Ec.serror, iss)));
-    takeException(state, "serror", state.pc, implemented);
+  if ((attention & Attention.irq) !== 0 && (mode & Pstate.I) === 0) {
+    takeException(state, "irq", state.pc, implemented);
     return true;
   }
   if ((attention & Attention.fiq) !== 0 && (mode & Pstate.F) === 0) {
     takeException(state, "fiq", state.pc, implemented);
     return true;
   }
-  if ((attention & Attention.irq) !== 0 && (mode & Pstate.I) === 0) {
-    takeException(state, "irq", state.pc, implemented);
-    return true;
-  }
-  return false;
+  return takeSError(state, implemented);
+}
+
+/** Takes the pending SError; false: there is none, or PSTATE masks it. */
+export function takeSError(state: CpuState, implemented = ALL_PSTATE): boolean {
+  const iss = state.pendingSError;
+  if (iss === null || (state.mode & Pstate.A) !== 0) return false;
+  state.pendingSError = null;
+  state.set("ESR_EL1", BigInt(syndrome(Ec.serror, iss)));
+  takeException(state, "serror", state.pc, implemented);
+  return true;
 }
 
 /** ISR_EL1: which interrupts are pending, masked or not. */

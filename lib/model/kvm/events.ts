@@ -1,7 +1,7 @@
 // KVM_GET_VCPU_EVENTS, KVM_SET_VCPU_EVENTS: Documentation/virt/kvm/api.rst 4.31, 4.32.
 
 import { Refused } from "../../errors.js";
-import { injectSError, takePendingInterrupt } from "../cpu/exceptions.js";
+import { injectSError, takeSError } from "../cpu/exceptions.js";
 import { Pstate } from "../cpu/state.js";
 import { Feature } from "../vcpu-features.js";
 import type { VcpuState } from "../vcpu-state.js";
@@ -52,7 +52,7 @@ export function setEvents(vcpu: VcpuState, events: Uint8Array): void {
   pendSError(vcpu, events, call);
   if (events[PENDING] === 0 || (vcpu.cpu.mode & Pstate.A) !== 0) return;
   endAccess(vcpu);
-  enterException(vcpu, () => takePendingInterrupt(vcpu.cpu, vcpu.pstateBits));
+  enterException(vcpu, () => takeSError(vcpu.cpu, vcpu.pstateBits));
   // One that was pending already is another one.
   vcpu.cpu.pendingSError = before;
 }
